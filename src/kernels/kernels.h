@@ -1,0 +1,105 @@
+// The kernels of a step, behind one table filled at start for this CPU.
+//
+// Kernels take raw pointers, allocate nothing, start no threads, know no model. Every matrix kernel
+// has one order of summation per output, whatever the number of rows and columns it is handed: the
+// same weights and activations give the same bits alone or in a batch.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "quant/dtype.h"
+
+namespace edgewise::kernels {
+
+enum class Isa : uint8_t { kPlain, kAvx2, kAvx2Vnni, kAvx512Vnni };
+
+// How a weight type wants the activations of its products.
+enum class ActivationFormat : uint8_t {
+  kF32,     // floats as they are: F32, F16, BF16 weights
+  kQ8_0,    // blocks of 32: int8 codes, one float scale, the codes' sum: the 32-blocks
+  kQ8_K,    // blocks of 256: int8 codes, one float scale, sums per 16: the K-quants
+};
+ActivationFormat ActivationFormatOf(DType weight);
+
+// Bytes of one activation row of k values in `format`, padded to a multiple of 64.
+size_t ActivationBytes(ActivationFormat format, uint32_t k);
+
+// y[j * y_stride + i] = sum over k of W[i, k] * x[j, k]   for i < rows, j < m.
+//   w  rows x k in its GGUF type, rows w_stride bytes apart
+//   x  m activation rows in ActivationFormatOf(type), x_stride bytes apart
+//   y  floats, overwritten; y_stride in floats
+// Precision: integer products exact within a block, then float over blocks.
+struct MatMulArgs {
+  const std::byte* w;
+  size_t w_stride;
+  const std::byte* x;
+  size_t x_stride;
+  float* y;
+  size_t y_stride;
+  uint32_t rows, k, m;
+};
+using MatMulFn = void (*)(const MatMulArgs&);
+
+// One KV tile for a block of query rows, by online softmax: for each row r and the keys t in
+// [begin[r], end[r]) of this tile, s = q_r . k_t; then max[r], sum[r], acc[r, :] are brought up to
+// date: max = running maximum of s, sum = sum of exp(s - max), acc = sum of exp(s - max) * v_t.
+// Start with max = -inf, sum = 0, acc = 0; the result is acc / sum. A row's result depends on the
+// tile's boundaries and its own range only, never on the other rows.
+//   q  rows x head_dim floats, already scaled by 1/sqrt(head_dim)
+//   k, v  `positions` <= kKvTile rows in kv type, k_stride / v_stride bytes apart
+//   scratch  AttentionScratchFloats(head_dim, rows) floats
+inline constexpr uint32_t kKvTile = 64;
+struct AttentionTileArgs {
+  const float* q;
+  size_t q_stride;  // floats
+  const std::byte* k;
+  size_t k_stride;
+  const std::byte* v;
+  size_t v_stride;
+  const uint32_t* begin;  // per row
+  const uint32_t* end;
+  float* max;
+  float* sum;
+  float* acc;
+  size_t acc_stride;  // floats
+  float* scratch;
+  uint32_t rows, positions, head_dim;
+};
+size_t AttentionScratchFloats(uint32_t head_dim, uint32_t rows);
+
+// Types of the KV cache: F32, F16, Q8_0, Q4_0. A row is one head of one position; when head_dim is
+// no multiple of 32 the last block is short: its scale and only the bytes of its own values.
+bool IsKvType(DType type);
+size_t KvRowBytes(DType type, uint32_t head_dim);
+
+struct KernelTable {
+  Isa isa;
+  MatMulFn (*matmul)(DType weight);  // never null for a supported type
+  // Rounds a row of k floats; out has ActivationBytes(format, k).
+  void (*quantize)(ActivationFormat format, const float* x, uint32_t k, std::byte* out);
+  void (*attention_tile)(DType kv_type_k, DType kv_type_v, const AttentionTileArgs& args);
+  void (*encode_kv_row)(DType type, const float* x, uint32_t head_dim, std::byte* out);
+  // y = x / sqrt(mean(x^2) + eps) * weight; x and y may be the same.
+  void (*rms_norm)(const float* x, const float* weight, float eps, uint32_t n, float* y);
+  // y = silu(gate) * up; y may be either input.
+  void (*swiglu)(const float* gate, const float* up, uint32_t n, float* y);
+  // y += x
+  void (*add)(const float* x, uint32_t n, float* y);
+  // Rotates pairs by angles given as cos and sin (n/2 each): (x[2i], x[2i+1]) when interleaved,
+  // (x[i], x[i + n/2]) otherwise.
+  void (*rope)(float* x, const float* cos, const float* sin, uint32_t n, bool interleaved);
+};
+
+// The table in use: the best this CPU and operating system support, or what EDGEWISE_ISA names.
+// Throws Error(kUsage) once, at the first call, when EDGEWISE_ISA names none or one not supported.
+const KernelTable& Kernels();
+
+const char* NameOf(Isa isa);
+// What this CPU can run, best first; kPlain is always last.
+std::span<const Isa> SupportedIsas();
+const KernelTable& KernelsFor(Isa isa);  // requires a supported isa
+
+}  // namespace edgewise::kernels

@@ -1,0 +1,76 @@
+// Text to token ids and back, by the vocabulary stored in a GGUF file.
+//
+// Two models of segmentation: SPM (merge the adjacent pair with the best score, byte fallback) and
+// BPE (split by a pre-tokeniser's pattern, merge by rank). Both take n log n in the text's length.
+// Thread-safe once made: all functions are const.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "gguf/gguf.h"
+
+namespace edgewise {
+
+using TokenId = int32_t;
+
+// tokenizer.ggml.token_type
+enum class TokenType : uint8_t {
+  kUndefined = 0, kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6,
+};
+
+class Tokenizer {
+ public:
+  // Reads tokenizer.ggml.*; a vocabulary-only file is enough. Throws Error(kBadFile | kUnsupported):
+  // missing or contradictory keys, ids out of range, unknown tokenizer model or pre-tokeniser (the
+  // message lists those supported).
+  static std::unique_ptr<const Tokenizer> FromGguf(const Gguf& file);
+  virtual ~Tokenizer() = default;
+
+  struct EncodeOptions {
+    bool add_special = true;    // BOS in front (and EOS behind) where the vocabulary says so
+    bool parse_special = true;  // control tokens spelt in the text become their ids
+  };
+  // Invalid UTF-8 is encoded byte by byte as each vocabulary allows; never fails on any bytes.
+  std::vector<TokenId> Encode(std::string_view text, const EncodeOptions& options) const;
+
+  // The bytes of one token; control tokens are empty unless `special`. Ids out of range are empty.
+  std::string Piece(TokenId id, bool special = false) const;
+  // All pieces; undoes SPM's space prefix at the start.
+  std::string Decode(std::span<const TokenId> ids, bool special = false) const;
+
+  uint32_t size() const;
+  std::string_view Text(TokenId id) const;  // as stored in the file
+  TokenType Type(TokenId id) const;
+  // Id of the token stored exactly so, or -1.
+  TokenId Find(std::string_view stored_text) const;
+
+  TokenId bos() const;  // -1 where there is none, like the following
+  TokenId eos() const;
+  TokenId eot() const;  // end of turn
+  bool add_bos() const;
+  // EOS, EOT and the ecosystem's other end-of-generation tokens (<|im_end|>, <|eot_id|>, ...).
+  bool IsEndOfGeneration(TokenId id) const;
+
+  // Heap bytes that this object holds (for the memory plan), and the same computed from the file's
+  // keys before the object is made.
+  size_t MemoryBytes() const;
+};
+
+// Holds back the bytes of an incomplete UTF-8 character, so that streamed output never splits one.
+class Utf8Stream {
+ public:
+  // What may be shown now. Bytes that can never become valid UTF-8 pass unchanged.
+  std::string Push(std::string_view bytes);
+  // What is left at the end of generation.
+  std::string Flush();
+
+ private:
+  std::string pending_;
+};
+
+}  // namespace edgewise
