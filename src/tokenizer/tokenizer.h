@@ -12,11 +12,10 @@
 #include <string_view>
 #include <vector>
 
+#include "base/token_id.h"
 #include "gguf/gguf.h"
 
 namespace edgewise {
-
-using TokenId = int32_t;
 
 // tokenizer.ggml.token_type
 enum class TokenType : uint8_t {
