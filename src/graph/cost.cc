@@ -1,6 +1,6 @@
 #include "graph/cost.h"
 
-#include "base/error.h"
+#include "quant/kv_type.h"
 
 namespace edgewise {
 namespace {
@@ -30,19 +30,6 @@ OpCost AttentionCost(const Op& op, const Step& step) {
 }
 
 }  // namespace
-
-uint64_t KvRowBytes(DType type, uint32_t head_dim) {
-  constexpr uint32_t kBlock = 32, kScaleBytes = 2;
-  const uint64_t blocks = (head_dim + kBlock - 1) / kBlock;
-  switch (type) {
-    case DType::kF32: return uint64_t{4} * head_dim;
-    case DType::kF16: return uint64_t{2} * head_dim;
-    case DType::kQ8_0: return blocks * kScaleBytes + head_dim;
-    case DType::kQ4_0: return blocks * kScaleBytes + (head_dim + 1) / 2;
-    default: EDGEWISE_CHECK(false && "not a KV type");
-  }
-  return 0;
-}
 
 OpCost CostOf(const Model& model, const Op& op, const Step& step) {
   OpCost cost;

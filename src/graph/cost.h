@@ -43,10 +43,6 @@ struct OpCost {
 OpCost CostOf(const Model& model, const Op& op, const Step& step);
 OpCost CostOf(const Model& model, const Step& step);
 
-// Bytes of one head of one position in the KV cache. Blocks of 32 values; the last block of a head
-// size that is no multiple of 32 is short: its scale and only its own values.
-uint64_t KvRowBytes(DType type, uint32_t head_dim);
-
 // Positions that a query at `position` sees: [first, position].
 inline uint32_t FirstVisible(uint32_t position, uint32_t window) {
   return window == 0 || position < window ? 0 : position + 1 - window;

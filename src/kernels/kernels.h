@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "quant/dtype.h"
+#include "quant/kv_type.h"  // rows of the KV cache
 
 namespace edgewise::kernels {
 
@@ -69,11 +70,6 @@ struct AttentionTileArgs {
   uint32_t rows, positions, head_dim;
 };
 size_t AttentionScratchFloats(uint32_t head_dim, uint32_t rows);
-
-// Types of the KV cache: F32, F16, Q8_0, Q4_0. A row is one head of one position; when head_dim is
-// no multiple of 32 the last block is short: its scale and only the bytes of its own values.
-bool IsKvType(DType type);
-size_t KvRowBytes(DType type, uint32_t head_dim);
 
 struct KernelTable {
   Isa isa;
