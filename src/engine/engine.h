@@ -1,0 +1,100 @@
+// Executes steps of a model on this CPU.
+//
+//   Engine engine(model, options);
+//   auto logits = engine.Run({{.slot = 0, .tokens = prompt, .logit_rows = 1}});
+//   // sample from logits, Run() again with the new token ...
+//
+// All memory is taken in the constructor (PlanEngineMemory says how much beforehand); Run() allocates
+// nothing after its first call and cannot fail. Results are bit-identical for any number of threads,
+// chunk and batch. One thread at a time may use an Engine.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/memory.h"
+#include "base/thread_pool.h"
+#include "base/token_id.h"
+#include "base/units.h"
+#include "graph/cost.h"
+#include "graph/op.h"
+#include "model/model.h"
+
+namespace edgewise {
+
+struct EngineOptions {
+  int threads = 0;           // 0: DefaultThreads()
+  uint32_t context = 0;      // positions per slot; 0: the smaller of the model's and 4096
+  uint32_t batch = 512;      // most rows of a step
+  uint32_t slots = 1;        // sequences held at once
+  uint32_t logit_rows = 1;   // most rows of a step that want logits
+  DType k_type = DType::kF16, v_type = DType::kF16;
+  bool populate = false;     // touch all memory in the constructor
+};
+
+// What the engine will take, in bytes.
+struct EngineMemory {
+  uint64_t kv = 0;
+  uint64_t scratch = 0;  // activations, logits, per-thread buffers
+  uint64_t stacks = 0;   // of the worker threads, as touched
+};
+// Fills in the defaults (threads, context) and checks the options against the model: throws
+// Error(kUsage) for a KV type that is none, a batch of 0, a context above 2^24, ...
+EngineOptions ResolveOptions(const Model& model, EngineOptions options);
+EngineMemory PlanEngineMemory(const Model& model, const EngineOptions& resolved);
+
+// What a sequence brings to a step.
+struct Chunk {
+  uint32_t slot = 0;
+  std::span<const TokenId> tokens;
+  uint32_t logit_rows = 0;  // of the last so many tokens
+};
+
+// Added up from the spans really handed to kernels (never from the formulas of graph/cost.h).
+struct Counters {
+  OpCost counted;             // activation_bytes stays 0
+  uint64_t steps = 0;
+};
+
+// Time on the first worker, by group; the engine's own clock for `bench --ops` and `compare`.
+struct GroupTimes {
+  static constexpr size_t kKinds = 7;  // GroupKind
+  Seconds seconds[kKinds] = {};
+};
+
+class Engine {
+ public:
+  // The model must outlive the engine. options as ResolveOptions returns them.
+  Engine(const Model& model, const EngineOptions& resolved);
+  ~Engine();
+
+  // One step. Requires: 1 <= sum of tokens <= batch, token ids within the vocabulary, each slot at
+  // most once, room in each slot's context, sum of logit_rows <= options.logit_rows.
+  // Returns logits, [sum of logit_rows, vocab] in the order of the chunks; valid until the next call.
+  std::span<const float> Run(std::span<const Chunk> chunks);
+
+  uint32_t Length(uint32_t slot) const;              // positions held
+  void Truncate(uint32_t slot, uint32_t length);     // forgets what lies behind; length <= Length
+
+  const Model& model() const { return model_; }
+  const EngineOptions& options() const { return options_; }
+  const Step& last_step() const { return step_; }
+  Counters counters() const;                         // since the last reset
+  GroupTimes group_times() const { return times_; }
+  void ResetCounters();
+
+ private:
+  struct Buffers;
+  struct WorkerState;
+
+  const Model& model_;
+  EngineOptions options_;
+  AnonymousMemory kv_memory_, scratch_memory_;
+  std::vector<uint32_t> lengths_;
+  Step step_;
+  GroupTimes times_;
+  ThreadPool pool_;
+};
+
+}  // namespace edgewise

@@ -1,0 +1,34 @@
+// All memory of a run, known before anything large is loaded.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "engine/engine.h"
+#include "model/model.h"
+
+namespace edgewise {
+
+struct MemoryPlan {
+  uint64_t mapped = 0;     // the model file's pages: shared with the page cache, reclaimable
+  uint64_t kv = 0;
+  uint64_t scratch = 0;
+  uint64_t tokenizer = 0;
+  uint64_t sampler = 0;
+  uint64_t program = 0;    // the process itself: heap of the loaded tables, stacks, libraries' data
+
+  uint64_t private_bytes() const { return kv + scratch + tokenizer + sampler + program; }
+  uint64_t total() const { return mapped + private_bytes(); }
+};
+
+MemoryPlan PlanMemory(const Gguf& file, const Model& model, const EngineOptions& resolved,
+                      uint64_t tokenizer_bytes, uint64_t sampler_bytes);
+
+// Throws Error(kLimit), with the figures and what to change (a context that would fit, a smaller KV
+// type), when the plan exceeds what the system says is available; does nothing when it does not say.
+void CheckPlan(const MemoryPlan& plan, const Model& model, const EngineOptions& resolved);
+
+// "weights 636.2 MiB (mapped) + KV 44.0 MiB + ... = 702.1 MiB"
+std::string ToText(const MemoryPlan& plan);
+
+}  // namespace edgewise
