@@ -40,15 +40,21 @@ def read_documents(path):
     for document in re.split(r"\n(?:[ \t]*\n){3,}", text):
         paragraphs = [_clean(p, is_book) for p in re.split(r"\n(?:[ \t]*\n)+", document)]
         paragraphs = [p for p in paragraphs if re.search("[a-z]", p)]  # Not: rulers, bare numbers.
-        if paragraphs:
+        if not is_book or _is_story(paragraphs):
             documents.append(paragraphs)
     return documents
+
+
+def _is_story(paragraphs):
+    """Not: title pages, credits, tables of contents, a collector's notes on his sources."""
+    return (sum(map(len, paragraphs)) >= 1000
+            and not re.match("Produced by|Source|Parallels", paragraphs[0]))
 
 
 def _clean(paragraph, is_book):
     if not is_book:
         return paragraph.strip("\n")
-    paragraph = re.sub(r"\[(?:Illustration|Footnote|\d+)[^\]]*\]|\*", "", paragraph)
+    paragraph = re.sub(r"\[[^\]]*\]|\(\d+\)|\*", "", paragraph)  # Editorial marks.
     lines = paragraph.split("\n")
     is_verse = any(line.startswith("  ") for line in lines)
     return ("\n" if is_verse else " ").join(" ".join(line.split()) for line in lines).strip()
