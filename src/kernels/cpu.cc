@@ -1,0 +1,9 @@
+#include "kernels/cpu.h"
+
+namespace edgewise::kernels {
+
+bool CpuSupports(Isa isa) { return isa == Isa::kPlain; }
+
+const KernelTable* SimdTable(Isa /*isa*/) { return nullptr; }
+
+}  // namespace edgewise::kernels

@@ -1,0 +1,135 @@
+#include "kernels/plain.h"
+
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "kernels/activation.h"
+#include "kernels/kv_row.h"
+
+namespace edgewise::kernels::plain {
+namespace {
+
+// Returns the scale; codes are written.
+float QuantizeBlock(const float* x, uint32_t n, int8_t* codes) {
+  // As integers, the magnitudes of floats keep their order, with infinity and NaN above all.
+  uint32_t amax_bits = 0;
+  for (uint32_t i = 0; i < n; ++i) {
+    const uint32_t bits = std::bit_cast<uint32_t>(x[i]) & 0x7fffffffu;
+    if (bits > amax_bits) amax_bits = bits;
+  }
+  const float amax = std::bit_cast<float>(amax_bits);
+  if (amax_bits >= 0x7f800000u || amax < kTinyAmax) {
+    for (uint32_t i = 0; i < n; ++i) codes[i] = 0;
+    return amax < kTinyAmax ? 0.0f : std::numeric_limits<float>::quiet_NaN();
+  }
+  const float inverse = 127.0f / amax;
+  for (uint32_t i = 0; i < n; ++i) {
+    codes[i] = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
+  }
+  return amax / 127.0f;
+}
+
+void ScaleAndAdd(float scale, const float* v, uint32_t n, float* acc) {
+  for (uint32_t i = 0; i < n; ++i) acc[i] += scale * v[i];
+}
+
+}  // namespace
+
+void Quantize(ActivationFormat format, const float* x, uint32_t k, std::byte* out) {
+  if (format == ActivationFormat::kF32) {
+    std::memcpy(out, x, sizeof(float) * k);
+    return;
+  }
+  auto* codes = reinterpret_cast<int8_t*>(out);
+  if (format == ActivationFormat::kQ8_0) {
+    const uint32_t blocks = k / kActivationBlock32;
+    auto* scales = reinterpret_cast<float*>(out + k);
+    auto* sums = reinterpret_cast<int32_t*>(scales + blocks);
+    for (uint32_t b = 0; b < blocks; ++b) {
+      int8_t* block = codes + size_t{b} * kActivationBlock32;
+      scales[b] = QuantizeBlock(x + size_t{b} * kActivationBlock32, kActivationBlock32, block);
+      sums[b] = 0;
+      for (uint32_t i = 0; i < kActivationBlock32; ++i) sums[b] += block[i];
+    }
+    return;
+  }
+  const uint32_t blocks = k / kActivationBlockK;
+  auto* scales = reinterpret_cast<float*>(out + k);
+  auto* sums = reinterpret_cast<int16_t*>(scales + blocks);
+  for (uint32_t b = 0; b < blocks; ++b) {
+    int8_t* block = codes + size_t{b} * kActivationBlockK;
+    scales[b] = QuantizeBlock(x + size_t{b} * kActivationBlockK, kActivationBlockK, block);
+  }
+  for (uint32_t s = 0; s < k / 16; ++s) {
+    int sum = 0;
+    for (uint32_t i = 0; i < 16; ++i) sum += codes[s * 16 + i];
+    sums[s] = static_cast<int16_t>(sum);
+  }
+}
+
+void AttentionTile(DType kv_type_k, DType kv_type_v, const AttentionTileArgs& a) {
+  // Decoded once for all rows: keys, then values, then one row of scores.
+  float* keys = a.scratch;
+  float* values = keys + size_t{kKvTile} * a.head_dim;
+  float* p = values + size_t{kKvTile} * a.head_dim;
+  for (uint32_t t = 0; t < a.positions; ++t) {
+    DecodeKvRow(kv_type_k, a.k + t * a.k_stride, a.head_dim, keys + size_t{t} * a.head_dim);
+    DecodeKvRow(kv_type_v, a.v + t * a.v_stride, a.head_dim, values + size_t{t} * a.head_dim);
+  }
+  for (uint32_t r = 0; r < a.rows; ++r) {
+    const float* q = a.q + r * a.q_stride;
+    float* acc = a.acc + r * a.acc_stride;
+    float max = a.max[r];
+    for (uint32_t t = a.begin[r]; t < a.end[r]; ++t) {
+      float score = 0;
+      for (uint32_t i = 0; i < a.head_dim; ++i) score += q[i] * keys[size_t{t} * a.head_dim + i];
+      p[t] = score;
+      if (score > max) max = score;
+    }
+    // Every score -inf: nothing to weigh by, and exp(-inf - -inf) would be NaN.
+    if (a.begin[r] >= a.end[r] || max == -std::numeric_limits<float>::infinity()) continue;
+    const float rescale = std::exp(a.max[r] - max);
+    float sum = a.sum[r] * rescale;
+    for (uint32_t i = 0; i < a.head_dim; ++i) acc[i] *= rescale;
+    for (uint32_t t = a.begin[r]; t < a.end[r]; ++t) {
+      const float weight = std::exp(p[t] - max);
+      sum += weight;
+      ScaleAndAdd(weight, values + size_t{t} * a.head_dim, a.head_dim, acc);
+    }
+    a.max[r] = max;
+    a.sum[r] = sum;
+  }
+}
+
+void EncodeKvRow(DType type, const float* x, uint32_t head_dim, std::byte* out) {
+  kernels::EncodeKvRow(type, x, head_dim, out);
+}
+
+void RmsNorm(const float* x, const float* weight, float eps, uint32_t n, float* y) {
+  double squares = 0;
+  for (uint32_t i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * x[i];
+  const float scale = static_cast<float>(1.0 / std::sqrt(squares / n + eps));
+  for (uint32_t i = 0; i < n; ++i) y[i] = x[i] * scale * weight[i];
+}
+
+void SwiGlu(const float* gate, const float* up, uint32_t n, float* y) {
+  for (uint32_t i = 0; i < n; ++i) y[i] = gate[i] / (1.0f + std::exp(-gate[i])) * up[i];
+}
+
+void Add(const float* x, uint32_t n, float* y) {
+  for (uint32_t i = 0; i < n; ++i) y[i] += x[i];
+}
+
+void Rope(float* x, const float* cos, const float* sin, uint32_t n, bool interleaved) {
+  const uint32_t step = interleaved ? 2 : 1, other = interleaved ? 1 : n / 2;
+  for (uint32_t i = 0; i < n / 2; ++i) {
+    float& a = x[i * step];
+    float& b = x[i * step + other];
+    const float rotated = a * cos[i] - b * sin[i];
+    b = a * sin[i] + b * cos[i];
+    a = rotated;
+  }
+}
+
+}  // namespace edgewise::kernels::plain
