@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace edgewise {
 
@@ -12,8 +13,9 @@ struct MemoryLimit {
                        // still allows, page cache of the cgroup counted as reclaimable
   const char* source;  // "MemAvailable" or "cgroup limit"
 };
-// nullopt when the system does not say (no /proc).
-std::optional<MemoryLimit> AvailableMemory();
+// nullopt when the system does not say (no /proc). `root` is put before every path read, so that a
+// test can describe another machine.
+std::optional<MemoryLimit> AvailableMemory(const std::string& root = "");
 
 struct ProcessMemory {
   uint64_t rss_anon;   // private pages
@@ -21,5 +23,7 @@ struct ProcessMemory {
   uint64_t peak_rss;   // VmHWM
 };
 ProcessMemory ReadProcessMemory();
+// From the text of /proc/self/status; 0 for a line that is missing.
+ProcessMemory ParseProcessStatus(std::string_view status);
 
 }  // namespace edgewise

@@ -1,11 +1,22 @@
 // Writing GGUF v3. Metadata and the tensor table first, then each tensor's data in the order
 // declared; the file appears whole or not at all.
+//
+//   GgufWriter writer(path);
+//   writer.AddString("general.architecture", "llama");
+//   writer.DeclareTensor("token_embd.weight", DType::kF16, dims);
+//   writer.BeginData();
+//   writer.Write(bytes);   // all tensors, in order, in pieces of any size
+//   writer.Finish();
+//
+// Wrong use (a name twice, bytes too few or too many) is our own bug: EDGEWISE_CHECK.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/atomic_file.h"
@@ -20,9 +31,13 @@ class GgufWriter {
   // Throws Error(kIo) when the path cannot be written.
   explicit GgufWriter(const std::string& path);
 
-  // Metadata, in order; before BeginData(). Adding a key again replaces it.
-  void Add(std::string_view key, const GgufValue& value);  // as it stands in another file
+  // Metadata, in order; before BeginData(). Adding a key again replaces it, in its old place.
+  // As it stands in another file; what describes that file's own layout (general.alignment, split.*)
+  // is left out.
+  void Add(std::string_view key, const GgufValue& value);
+  void AddU16(std::string_view key, uint16_t value);
   void AddU32(std::string_view key, uint32_t value);
+  void AddI32(std::string_view key, int32_t value);
   void AddF32(std::string_view key, float value);
   void AddBool(std::string_view key, bool value);
   void AddString(std::string_view key, std::string_view value);
@@ -52,12 +67,16 @@ class GgufWriter {
     std::string encoded;  // type, then the value as stored
   };
   void AddEncoded(std::string_view key, std::string encoded);
+  void Pad();
 
   AtomicFile file_;
   std::vector<Entry> entries_;
+  std::unordered_map<std::string, size_t> entry_index_;  // by key
   std::vector<Tensor> tensors_;
-  size_t current_ = 0;          // tensor being written
-  uint64_t written_ = 0;        // bytes of it so far
+  std::unordered_set<std::string> tensor_names_;
+  bool data_begun_ = false;
+  size_t current_ = 0;    // tensor being written
+  uint64_t written_ = 0;  // bytes of it so far
 };
 
 }  // namespace edgewise
