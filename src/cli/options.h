@@ -1,0 +1,52 @@
+// Flags that several verbs share, and what they stand for: a model opened, planned, ready to run.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cli/flags.h"
+#include "engine/engine.h"
+#include "engine/memory_plan.h"
+#include "engine/sampler.h"
+#include "gguf/gguf.h"
+#include "model/model.h"
+#include "tokenizer/tokenizer.h"
+
+namespace edgewise {
+
+// -m, and the bundled model when it is not given: in $EDGEWISE_MODELS, <program>/../share/edgewise/
+// models, or the source tree this program was built from. Throws Error(kNotFound) listing the places.
+std::string ModelPath(const std::optional<std::string>& given);
+bool IsBundled(const std::optional<std::string>& given);
+
+// -t -c -b -ctk -ctv --populate --force --backend --deterministic --check-tensors
+struct EngineFlags {
+  uint32_t threads = 0, context = 0, batch = 512;
+  std::string k_type = "f16", v_type = "f16";
+  std::string backend = "cpu";
+  bool populate = false, force = false, deterministic = false, check_tensors = false;
+
+  void AddTo(Flags& flags);
+  // As the engine takes them; checked against the model by ResolveOptions().
+  EngineOptions ToOptions() const;
+};
+
+// A file with its model and vocabulary. Does not move: the parts refer to each other.
+struct LoadedModel {
+  // Opens, reads the tables and the vocabulary; with check_tensors also every weight.
+  LoadedModel(const std::string& path, bool check_tensors);
+  LoadedModel(const LoadedModel&) = delete;
+
+  Gguf file;
+  Model model;
+  std::unique_ptr<const Tokenizer> tokenizer;
+};
+
+// The plan of an engine for this model; throws Error(kLimit) when the machine has not that much memory
+// unless `force`.
+MemoryPlan CheckedPlan(const LoadedModel& loaded, const EngineOptions& resolved,
+                       const SamplerOptions* sampler, bool force);
+
+}  // namespace edgewise
