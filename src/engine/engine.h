@@ -1,20 +1,22 @@
 // Executes steps of a model on this CPU.
 //
 //   Engine engine(model, options);
-//   auto logits = engine.Run({{.slot = 0, .tokens = prompt, .logit_rows = 1}});
+//   const Chunk prompt{.slot = 0, .tokens = ids, .logit_rows = 1};
+//   std::span<const float> logits = engine.Run({&prompt, 1});
 //   // sample from logits, Run() again with the new token ...
 //
 // All memory is taken in the constructor (PlanEngineMemory says how much beforehand); Run() allocates
-// nothing after its first call and cannot fail. Results are bit-identical for any number of threads,
-// chunk and batch. One thread at a time may use an Engine.
+// nothing. Results are bit-identical for any number of threads, any chunk and any batch: every kernel
+// has one order of summation, attention runs over fixed tiles of absolute positions in order, and the
+// current chunk's keys and values are read back in the KV type. One thread at a time may use an Engine.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
-#include "base/memory.h"
-#include "base/thread_pool.h"
 #include "base/token_id.h"
 #include "base/units.h"
 #include "graph/cost.h"
@@ -59,8 +61,7 @@ struct Counters {
 
 // Time on the first worker, by group; the engine's own clock for `bench --ops` and `compare`.
 struct GroupTimes {
-  static constexpr size_t kKinds = 7;  // GroupKind
-  Seconds seconds[kKinds] = {};
+  std::array<Seconds, kGroupKinds> seconds{};  // by GroupKind
 };
 
 class Engine {
@@ -72,6 +73,7 @@ class Engine {
   // One step. Requires: 1 <= sum of tokens <= batch, token ids within the vocabulary, each slot at
   // most once, room in each slot's context, sum of logit_rows <= options.logit_rows.
   // Returns logits, [sum of logit_rows, vocab] in the order of the chunks; valid until the next call.
+  // Throws Error(kIo) when the model's file was cut short under us: the logits are worthless then.
   std::span<const float> Run(std::span<const Chunk> chunks);
 
   uint32_t Length(uint32_t slot) const;              // positions held
@@ -79,22 +81,17 @@ class Engine {
 
   const Model& model() const { return model_; }
   const EngineOptions& options() const { return options_; }
-  const Step& last_step() const { return step_; }
-  Counters counters() const;                         // since the last reset
-  GroupTimes group_times() const { return times_; }
+  const Step& last_step() const;
+  Counters counters() const;  // since the last reset, like the times
+  GroupTimes group_times() const;
   void ResetCounters();
 
  private:
-  struct Buffers;
-  struct WorkerState;
+  struct State;
 
   const Model& model_;
   EngineOptions options_;
-  AnonymousMemory kv_memory_, scratch_memory_;
-  std::vector<uint32_t> lengths_;
-  Step step_;
-  GroupTimes times_;
-  ThreadPool pool_;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace edgewise

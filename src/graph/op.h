@@ -63,7 +63,7 @@ struct Op {
   TensorId weights = TensorId::kNone, bias = TensorId::kNone;
   Value in[3] = {Value::kNone, Value::kNone, Value::kNone};
   Value result = Value::kNone;
-  AttentionShape attention;          // kStoreKv, kAttention
+  AttentionShape attention = {};     // kRope, kStoreKv, kAttention
 };
 
 // The rows that a sequence brings to a step.
@@ -77,6 +77,7 @@ struct Sequence {
 
 // A run of operators that is executed together.
 enum class GroupKind : uint8_t { kEmbed, kQkv, kAttention, kOut, kGateUp, kDown, kHead };
+inline constexpr size_t kGroupKinds = 7;
 
 struct Group {
   GroupKind kind;
@@ -98,5 +99,6 @@ void BuildStep(const Model& model, DType k_type, DType v_type, std::span<const S
 
 const char* NameOf(OpKind kind);
 const char* NameOf(Role role);
+const char* NameOf(GroupKind kind);
 
 }  // namespace edgewise

@@ -81,6 +81,7 @@ std::vector<Model::Slot> Model::Slots(const Architecture& architecture) {
 
 Model Model::FromGguf(const Gguf& file) {
   Model model(ReadConfig(file));
+  model.file_ = &file;
   const Architecture& architecture = ArchitectureNamed(model.config_.architecture, file.path());
   std::vector<bool> known(file.tensors().size(), false);
   for (const Slot& slot : model.Slots(architecture)) {
@@ -120,6 +121,10 @@ Model Model::FromShape(const ModelConfig& config, DType matrix, bool tied_output
   }
   if (model.head_.weight == TensorId::kNone) model.head_.weight = model.embedding_;
   return model;
+}
+
+void Model::CheckIntact() const {
+  if (file_ != nullptr) file_->CheckIntact();
 }
 
 uint64_t Model::parameters() const {

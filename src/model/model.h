@@ -67,6 +67,9 @@ class Model {
   bool tied_output() const { return head_.weight == embedding_; }
   TensorId rope_factors() const { return rope_factors_; }  // Llama 3: divides each frequency
 
+  // Throws Error(kIo) if the file was cut short since it was opened; nothing for shapes only.
+  void CheckIntact() const;
+
   uint64_t parameters() const;    // tied matrices counted once
   uint64_t weight_bytes() const;
 
@@ -84,6 +87,7 @@ class Model {
 
 
   ModelConfig config_;
+  const Gguf* file_ = nullptr;
   std::vector<Weight> weights_;
   std::vector<LayerWeights> layers_;
   TensorId embedding_ = TensorId::kNone, output_norm_ = TensorId::kNone,

@@ -1,0 +1,70 @@
+#include "engine/buffers.h"
+
+#include <algorithm>
+
+namespace edgewise {
+namespace {
+
+// For each format, the widest input of a matrix that reads it; 0 when none does.
+std::array<uint32_t, kActivationFormats> WidestInputs(const Model& model) {
+  std::array<uint32_t, kActivationFormats> widest{};
+  for (const Weight& w : model.weights()) {
+    if (w.rows == 1) continue;
+    uint32_t& k = widest[static_cast<size_t>(kernels::ActivationFormatOf(w.type))];
+    k = std::max(k, w.k);
+  }
+  return widest;
+}
+
+ActivationSet TakeActivations(const std::array<uint32_t, kActivationFormats>& widest, size_t rows,
+                              Arena& arena) {
+  ActivationSet set;
+  for (size_t f = 0; f < kActivationFormats; ++f) {
+    if (widest[f] == 0) continue;
+    set[f].stride =
+        kernels::ActivationBytes(static_cast<kernels::ActivationFormat>(f), widest[f]);
+    set[f].data = arena.Take<std::byte>(rows * set[f].stride);
+  }
+  return set;
+}
+
+}  // namespace
+
+void LayOut(const Model& model, const EngineOptions& options, Arena& arena, StepBuffers& step,
+            std::span<WorkerBuffers> workers) {
+  const ModelConfig& c = model.config();
+  const size_t batch = options.batch;
+  const auto widest = WidestInputs(model);
+
+  step.tokens = arena.Take<TokenId>(batch);
+  step.positions = arena.Take<uint32_t>(batch);
+  step.slots = arena.Take<uint32_t>(batch);
+  step.logit_row = arena.Take<uint32_t>(options.logit_rows);
+  step.cos = arena.Take<float>(batch * (c.rope.dims / 2));
+  step.sin = arena.Take<float>(batch * (c.rope.dims / 2));
+  step.residual = arena.Take<float>(batch * c.width);
+  step.query = arena.Take<float>(batch * c.q_width());
+  step.key = arena.Take<float>(batch * c.kv_width());
+  step.value = arena.Take<float>(batch * c.kv_width());
+  step.projected = arena.Take<float>(batch * c.width);
+  step.gate = arena.Take<float>(batch * c.ffn);
+  step.up = arena.Take<float>(batch * c.ffn);
+  step.logits = arena.Take<float>(size_t{options.logit_rows} * c.vocab);
+  step.activations = TakeActivations(widest, batch, arena);
+
+  const uint32_t query_rows = kQueryBlock * c.group();
+  for (WorkerBuffers& w : workers) {
+    w.row = arena.Take<float>(c.width);
+    w.single = TakeActivations(widest, 1, arena);
+    w.query = arena.Take<float>(size_t{query_rows} * c.head_dim);
+    w.acc = arena.Take<float>(size_t{query_rows} * c.head_dim);
+    w.max = arena.Take<float>(query_rows);
+    w.sum = arena.Take<float>(query_rows);
+    w.begin = arena.Take<uint32_t>(query_rows);
+    w.end = arena.Take<uint32_t>(query_rows);
+    w.tile_scratch =
+        arena.Take<float>(kernels::AttentionScratchFloats(c.head_dim, query_rows));
+  }
+}
+
+}  // namespace edgewise
