@@ -24,8 +24,8 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   ~AtomicFile();
 
-  // Throws Error(kIo), the message naming the path and the reason (full disk, ...). The whole span or
-  // an error.
+  // Throws Error(kIo), the message naming the path and the reason (full disk, ...). The whole span
+  // or an error.
   void Write(std::span<const std::byte> bytes);
   void Write(std::string_view text) { Write(std::as_bytes(std::span(text))); }
   uint64_t written() const { return written_; }

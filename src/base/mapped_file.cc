@@ -34,8 +34,8 @@ std::array<Slot, MappedFile::kMaxMappings> slots;
 uintptr_t page_size = 0;
 struct sigaction previous = {};
 
-// If `address` lies in one of our mappings: zeros from its page to the mapping's end. One piece, not
-// one page: a shrunken file has lost all that follows too, and a page each would run into the
+// If `address` lies in one of our mappings: zeros from its page to the mapping's end. One piece,
+// not one page: a shrunken file has lost all that follows too, and a page each would run into the
 // kernel's limit of 65,530 mappings. Calls nothing but mmap, a plain system call.
 bool ReplaceLostPages(uintptr_t address) {
   for (Slot& slot : slots) {
@@ -54,8 +54,8 @@ bool ReplaceLostPages(uintptr_t address) {
 
 void OnSigbus(int signal, siginfo_t* info, void* context) {
   const int saved_errno = errno;
-  const bool ours = info->si_code == BUS_ADRERR &&
-                    ReplaceLostPages(reinterpret_cast<uintptr_t>(info->si_addr));
+  const bool ours =
+      info->si_code == BUS_ADRERR && ReplaceLostPages(reinterpret_cast<uintptr_t>(info->si_addr));
   errno = saved_errno;
   if (ours) return;
   if ((previous.sa_flags & SA_SIGINFO) != 0) {
@@ -63,8 +63,8 @@ void OnSigbus(int signal, siginfo_t* info, void* context) {
   } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
     previous.sa_handler(signal);
   } else {
-    // Back to what it was: the access faults again and ends the process as it would have without us.
-    // A signal sent by kill() has no access to repeat, so send it on.
+    // Back to what it was: the access faults again and ends the process as it would have without
+    // us. A signal sent by kill() has no access to repeat, so send it on.
     sigaction(SIGBUS, &previous, nullptr);
     if (info->si_code <= 0) raise(signal);
   }
@@ -119,9 +119,10 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
     Fail(fd_, ErrorCode::kIo, StrCat("cannot examine ", path, ": ", std::strerror(errno)));
   }
   if (!S_ISREG(status.st_mode)) {
-    Fail(fd_, ErrorCode::kIo, StrCat("cannot read ", path, ": it is ",
-                                     S_ISDIR(status.st_mode) ? "a folder" : "a pipe or a device",
-                                     ", a regular file is needed"));
+    Fail(fd_, ErrorCode::kIo,
+         StrCat("cannot read ", path, ": it is ",
+                S_ISDIR(status.st_mode) ? "a folder" : "a pipe or a device",
+                ", a regular file is needed"));
   }
   if (status.st_size == 0) Fail(fd_, ErrorCode::kIo, StrCat("cannot read ", path, ": it is empty"));
 
@@ -150,8 +151,9 @@ void MappedFile::CheckIntact() const {
   struct stat status = {};
   const bool lost = slots[static_cast<size_t>(slot_)].lost.load(std::memory_order_acquire);
   if (lost || fstat(fd_, &status) != 0 || static_cast<size_t>(status.st_size) < size_) {
-    throw Error(ErrorCode::kIo, StrCat(path_, ": the file was cut short, or could not be read, while "
-                                              "it was in use: restore it and start again"));
+    throw Error(ErrorCode::kIo, StrCat(path_,
+                                       ": the file was cut short, or could not be read, while "
+                                       "it was in use: restore it and start again"));
   }
 }
 

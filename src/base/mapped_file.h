@@ -17,8 +17,8 @@ class MappedFile {
   // Mappings that may exist at once: two per part of the largest split file we open.
   static constexpr int kMaxMappings = 1024;
 
-  // Throws Error(kNotFound | kIo | kLimit): missing, unreadable, empty, a folder, a pipe or a device,
-  // too many mappings.
+  // Throws Error(kNotFound | kIo | kLimit): missing, unreadable, empty, a folder, a pipe or a
+  // device, too many mappings.
   explicit MappedFile(const std::string& path);
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;

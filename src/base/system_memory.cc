@@ -74,8 +74,8 @@ std::optional<uint64_t> GroupAllows(const Controller& controller, const std::str
   return *limit - std::min(*limit, used);
 }
 
-// Our group of this controller and all above it. In a container the path may lead outside of what is
-// mounted; then only the mounted top is found, which is the container's own group.
+// Our group of this controller and all above it. In a container the path may lead outside of what
+// is mounted; then only the mounted top is found, which is the container's own group.
 std::optional<uint64_t> CgroupAllows(const Controller& controller, const std::string& root) {
   std::istringstream groups(ReadText(root + "/proc/self/cgroup"));
   std::optional<uint64_t> allowed;

@@ -76,12 +76,12 @@ void Gguf::AddPart(std::span<const std::byte> bytes, const std::string& name) {
   const int64_t own_number = SplitKey(part, name, kSplitNumber, -1);
   const int64_t own_count = SplitKey(part, name, kSplitCount, -1);
   if (own_number != number || own_count != count) {
-    throw Error(ErrorCode::kBadFile,
-                StrCat(name, ": expected part ", number + 1, " of ", count, ", but the file says ",
-                       own_number < 0 || own_count < 0
-                           ? std::string("nothing of the kind")
-                           : StrCat("part ", own_number + 1, " of ", own_count),
-                       ": restore the parts' names"));
+    throw Error(
+        ErrorCode::kBadFile,
+        StrCat(name, ": expected part ", number + 1, " of ", count, ", but the file says ",
+               own_number < 0 || own_count < 0 ? std::string("nothing of the kind")
+                                               : StrCat("part ", own_number + 1, " of ", own_count),
+               ": restore the parts' names"));
   }
 }
 
@@ -90,13 +90,13 @@ void Gguf::IndexTensors() {
   std::iota(by_name_.begin(), by_name_.end(), 0u);
   std::sort(by_name_.begin(), by_name_.end(),
             [this](uint32_t a, uint32_t b) { return tensors_[a].name < tensors_[b].name; });
-  const auto twice =
-      std::adjacent_find(by_name_.begin(), by_name_.end(), [this](uint32_t a, uint32_t b) {
-        return tensors_[a].name == tensors_[b].name;
-      });
+  const auto twice = std::adjacent_find(
+      by_name_.begin(), by_name_.end(),
+      [this](uint32_t a, uint32_t b) { return tensors_[a].name == tensors_[b].name; });
   if (twice != by_name_.end()) {
-    throw Error(ErrorCode::kBadFile, StrCat(path_, ": tensor '", tensors_[*twice].name,
-                                            "' appears twice: the file is damaged, fetch it again"));
+    throw Error(ErrorCode::kBadFile,
+                StrCat(path_, ": tensor '", tensors_[*twice].name,
+                       "' appears twice: the file is damaged, fetch it again"));
   }
 }
 
@@ -104,14 +104,14 @@ void Gguf::OpenOtherParts(int64_t count) {
   const int64_t number = Integer(kSplitNumber);
   const std::string suffix = PartSuffix(number, count);
   if (count > kMaxParts) {
-    throw Error(ErrorCode::kLimit,
-                StrCat(path_, ": claims to be split in ", count, " parts; the limit is ", kMaxParts));
+    throw Error(ErrorCode::kLimit, StrCat(path_, ": claims to be split in ", count,
+                                          " parts; the limit is ", kMaxParts));
   }
   if (!path_.ends_with(suffix)) {
-    throw Error(ErrorCode::kBadFile,
-                StrCat(path_, ": is part ", number + 1, " of ", count,
-                       ", but its name does not end in ", suffix,
-                       ": restore the names, or the other parts cannot be found"));
+    throw Error(
+        ErrorCode::kBadFile,
+        StrCat(path_, ": is part ", number + 1, " of ", count, ", but its name does not end in ",
+               suffix, ": restore the names, or the other parts cannot be found"));
   }
   const std::string prefix = path_.substr(0, path_.size() - suffix.size());
   if (number != 0) {
@@ -181,8 +181,7 @@ double Gguf::Float(std::string_view key, std::optional<double> fallback) const {
 }
 
 bool Gguf::Bool(std::string_view key, std::optional<bool> fallback) const {
-  return Typed<bool>(*this, key, fallback, "a bool",
-                     [](const GgufValue& v) { return v.AsBool(); });
+  return Typed<bool>(*this, key, fallback, "a bool", [](const GgufValue& v) { return v.AsBool(); });
 }
 
 std::string_view Gguf::String(std::string_view key,
@@ -199,14 +198,15 @@ void Gguf::CheckFinite(const GgufTensor& tensor) const {
   for (uint64_t row = 0; row < tensor.rows(); ++row) {
     const auto bytes = tensor.data.subspan(row * row_bytes, row_bytes);
     for (uint64_t at = 0; at < tensor.row_length(); at += kPiece) {
-      const auto piece =
-          std::span(weights).first(std::min(kPiece, tensor.row_length() - at));
+      const auto piece = std::span(weights).first(std::min(kPiece, tensor.row_length() - at));
       DecodeRow(tensor.type,
-                bytes.subspan(RowBytes(tensor.type, at), RowBytes(tensor.type, piece.size())), piece);
+                bytes.subspan(RowBytes(tensor.type, at), RowBytes(tensor.type, piece.size())),
+                piece);
       if (!std::all_of(piece.begin(), piece.end(), [](float w) { return std::isfinite(w); })) {
-        throw Error(ErrorCode::kBadFile,
-                    StrCat(path_, ": tensor '", tensor.name, "' row ", row,
-                           " has a weight that is not finite: the file is damaged, fetch it again"));
+        throw Error(
+            ErrorCode::kBadFile,
+            StrCat(path_, ": tensor '", tensor.name, "' row ", row,
+                   " has a weight that is not finite: the file is damaged, fetch it again"));
       }
     }
   }

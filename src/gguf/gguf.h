@@ -6,8 +6,8 @@
 // not overlapping, rows a whole number of blocks, no name twice. Not checked, because it means
 // reading all the data: that weights are finite; CheckFinite() does it on request.
 //
-// Nothing is copied or decoded when a file is opened: keys, names, strings and tensor data are views
-// into the mapping. All const members may be called from several threads.
+// Nothing is copied or decoded when a file is opened: keys, names, strings and tensor data are
+// views into the mapping. All const members may be called from several threads.
 #pragma once
 
 #include <array>
@@ -25,15 +25,27 @@
 namespace edgewise {
 
 enum class GgufType : uint32_t {
-  kU8 = 0, kI8, kU16, kI16, kU32, kI32, kF32, kBool, kString, kArray, kU64, kI64, kF64,
+  kU8 = 0,
+  kI8,
+  kU16,
+  kI16,
+  kU32,
+  kI32,
+  kF32,
+  kBool,
+  kString,
+  kArray,
+  kU64,
+  kI64,
+  kF64,
 };
 const char* NameOf(GgufType type);  // "u8", "string", ...
 
 // Bytes of one element as stored; 0 for strings and arrays, whose length varies.
 uint32_t StoredBytes(GgufType type);
 
-// One metadata value: a view into the mapping, decoded on demand. Decoding stays inside bytes() even
-// if another program rewrites the mapped file meanwhile.
+// One metadata value: a view into the mapping, decoded on demand. Decoding stays inside bytes()
+// even if another program rewrites the mapped file meanwhile.
 class GgufValue {
  public:
   GgufValue(GgufType type, GgufType element, uint64_t count, std::span<const std::byte> bytes)
@@ -43,12 +55,12 @@ class GgufValue {
   bool is_array() const { return type_ == GgufType::kArray; }
   GgufType element_type() const { return element_; }  // of an array; else the type itself
   uint64_t size() const { return count_; }            // of an array; else 1
-  // As stored, without type and count: an array's elements one after the other, a scalar as an array
-  // of one. Each string is its length (u64), then its bytes.
+  // As stored, without type and count: an array's elements one after the other, a scalar as an
+  // array of one. Each string is its length (u64), then its bytes.
   std::span<const std::byte> bytes() const { return bytes_; }
 
-  // nullopt when the value is of another kind. Integers of any width and sign convert when they fit,
-  // floats of both widths convert; a bool is only a bool.
+  // nullopt when the value is of another kind. Integers of any width and sign convert when they
+  // fit, floats of both widths convert; a bool is only a bool.
   std::optional<int64_t> AsInteger() const;
   std::optional<double> AsFloat() const;  // integers too
   std::optional<bool> AsBool() const;
@@ -85,9 +97,9 @@ struct GgufTensor {
 
 class Gguf {
  public:
-  // Opens `path`; when it is part 1 of a split file (-00001-of-000NN), all its parts (another part's
-  // path: an error that names part 1). Throws Error(kNotFound | kIo | kBadFile | kUnsupported |
-  // kLimit); the message names the path.
+  // Opens `path`; when it is part 1 of a split file (-00001-of-000NN), all its parts (another
+  // part's path: an error that names part 1). Throws Error(kNotFound | kIo | kBadFile |
+  // kUnsupported | kLimit); the message names the path.
   static Gguf Open(const std::string& path);
   // The same checks over bytes already in memory, which must outlive the object (tests, fuzzing). A
   // part of a split file is refused: it has no path by which to find the others.
@@ -107,7 +119,8 @@ class Gguf {
   int64_t Integer(std::string_view key, std::optional<int64_t> fallback = {}) const;
   double Float(std::string_view key, std::optional<double> fallback = {}) const;
   bool Bool(std::string_view key, std::optional<bool> fallback = {}) const;
-  std::string_view String(std::string_view key, std::optional<std::string_view> fallback = {}) const;
+  std::string_view String(std::string_view key,
+                          std::optional<std::string_view> fallback = {}) const;
 
   // Decodes a whole tensor of this file (all its bytes are read) and throws Error(kBadFile) naming
   // tensor and row at the first NaN or infinite weight; a NaN block scale shows as such.

@@ -12,8 +12,8 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "GGUF is read as it lies in memory");
 
-// The largest metadata seen in published files is about 100 entries; an entry needs at least 14 bytes
-// in the file and 52 here.
+// The largest metadata seen in published files is about 100 entries; an entry needs at least 14
+// bytes in the file and 52 here.
 constexpr uint64_t kMaxEntries = 65'536;
 // Files that store each expert apart need 61 layers x 256 experts x 3 = 46,848; others below 2,000.
 constexpr uint64_t kMaxTensors = 65'536;
@@ -27,8 +27,8 @@ constexpr uint64_t kDefaultAlignment = 32;
 constexpr uint64_t kMinAlignment = 8;
 constexpr uint64_t kMaxAlignment = 65'536;
 
-// The least a table can take: key length, one byte of key, type, one byte of value; name length, one
-// byte of name, rank, one dimension, type, offset.
+// The least a table can take: key length, one byte of key, type, one byte of value; name length,
+// one byte of name, rank, one dimension, type, offset.
 constexpr uint64_t kMinEntryBytes = 8 + 1 + 4 + 1;
 constexpr uint64_t kMinTensorBytes = 8 + 1 + 4 + 8 + 4 + 8;
 
@@ -121,8 +121,8 @@ class PartReader {
            StrCat(what, " '", Printable(text), "' has ", text.size(), " bytes, at most ", limit));
     }
     if (!IsPlainName(text)) {
-      Fail(ErrorCode::kBadFile, StrCat(what, " '", Printable(text),
-                                       "' has characters other than printable ASCII"));
+      Fail(ErrorCode::kBadFile,
+           StrCat(what, " '", Printable(text), "' has characters other than printable ASCII"));
     }
     subject_name_ = text;
     return text;
@@ -201,9 +201,8 @@ class PartReader {
       return;
     }
     const auto values = Take(count * least, "value");
-    if (element == GgufType::kBool && std::any_of(values.begin(), values.end(), [](std::byte b) {
-          return b > std::byte{1};
-        })) {
+    if (element == GgufType::kBool &&
+        std::any_of(values.begin(), values.end(), [](std::byte b) { return b > std::byte{1}; })) {
       FailDamaged("a bool is neither 0 nor 1");
     }
   }
@@ -259,8 +258,8 @@ class PartReader {
     const TypeInfo* info = FindTypeById(id);
     if (info == nullptr) {
       Fail(ErrorCode::kUnsupported,
-           StrCat("has type ", GgufTypeName(id), " (", id, "), which is not supported; supported: ",
-                  SupportedTypeNames()));
+           StrCat("has type ", GgufTypeName(id), " (", id,
+                  "), which is not supported; supported: ", SupportedTypeNames()));
     }
     tensor.type = info->type;
     if (tensor.dims[0] % info->block != 0) {
@@ -295,12 +294,15 @@ class PartReader {
       if (offset % alignment != 0) {
         FailDamaged(StrCat("its offset ", offset, " is no multiple of ", alignment));
       }
+      // Not RowBytes() x rows: of a hostile row length, RowBytes() itself would overflow.
+      const TypeInfo& info = InfoOf(tensor.type);
       uint64_t size = 0;
-      if (__builtin_mul_overflow(RowBytes(tensor.type, tensor.row_length()), tensor.rows(), &size) ||
+      if (__builtin_mul_overflow(tensor.elements() / info.block, uint64_t{info.block_bytes},
+                                 &size) ||
           offset > data.size() || size > data.size() - offset) {
-        FailDamaged(StrCat("its data (", tensor.elements(), " weights of type ",
-                           NameOf(tensor.type), " at offset ", offset,
-                           ") ends outside the file's ", bytes_.size(), " bytes"));
+        FailDamaged(StrCat("its data (", tensor.elements(), " weights of type ", info.name,
+                           " at offset ", offset, ") ends outside the file's ", bytes_.size(),
+                           " bytes"));
       }
       tensor.data = data.subspan(offset, size);
     }
@@ -343,8 +345,9 @@ GgufPart ReadGgufPart(std::span<const std::byte> bytes, const std::string& name)
 
 const GgufValue* FindEntry(std::span<const GgufEntry> entries, std::span<const uint32_t> by_key,
                            std::string_view key) {
-  const auto at = std::lower_bound(by_key.begin(), by_key.end(), key,
-                                   [&](uint32_t i, std::string_view k) { return entries[i].key < k; });
+  const auto at =
+      std::lower_bound(by_key.begin(), by_key.end(), key,
+                       [&](uint32_t i, std::string_view k) { return entries[i].key < k; });
   return at != by_key.end() && entries[*at].key == key ? &entries[*at].value : nullptr;
 }
 

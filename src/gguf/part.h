@@ -21,8 +21,8 @@ struct GgufPart {
 // Reads and checks everything that one file can tell; views point into `bytes`. Throws
 // Error(kBadFile | kUnsupported | kLimit), the message beginning with `name`.
 //
-// Time O(n log n) in the file's bytes, whatever they are; memory at most about five bytes per byte of
-// header, metadata and tensor table.
+// Time O(n log n) in the file's bytes, whatever they are; memory at most about five bytes per byte
+// of header, metadata and tensor table.
 GgufPart ReadGgufPart(std::span<const std::byte> bytes, const std::string& name);
 
 const GgufValue* FindEntry(std::span<const GgufEntry> entries, std::span<const uint32_t> by_key,

@@ -41,19 +41,40 @@ T Load(const std::byte* at) {
 template <typename F>
 bool WithNumber(GgufType type, const std::byte* at, F&& f) {
   switch (type) {
-    case GgufType::kU8: f(Load<uint8_t>(at)); return true;
-    case GgufType::kI8: f(Load<int8_t>(at)); return true;
-    case GgufType::kU16: f(Load<uint16_t>(at)); return true;
-    case GgufType::kI16: f(Load<int16_t>(at)); return true;
-    case GgufType::kU32: f(Load<uint32_t>(at)); return true;
-    case GgufType::kI32: f(Load<int32_t>(at)); return true;
-    case GgufType::kF32: f(Load<float>(at)); return true;
-    case GgufType::kU64: f(Load<uint64_t>(at)); return true;
-    case GgufType::kI64: f(Load<int64_t>(at)); return true;
-    case GgufType::kF64: f(Load<double>(at)); return true;
+    case GgufType::kU8:
+      f(Load<uint8_t>(at));
+      return true;
+    case GgufType::kI8:
+      f(Load<int8_t>(at));
+      return true;
+    case GgufType::kU16:
+      f(Load<uint16_t>(at));
+      return true;
+    case GgufType::kI16:
+      f(Load<int16_t>(at));
+      return true;
+    case GgufType::kU32:
+      f(Load<uint32_t>(at));
+      return true;
+    case GgufType::kI32:
+      f(Load<int32_t>(at));
+      return true;
+    case GgufType::kF32:
+      f(Load<float>(at));
+      return true;
+    case GgufType::kU64:
+      f(Load<uint64_t>(at));
+      return true;
+    case GgufType::kI64:
+      f(Load<int64_t>(at));
+      return true;
+    case GgufType::kF64:
+      f(Load<double>(at));
+      return true;
     case GgufType::kBool:
     case GgufType::kString:
-    case GgufType::kArray: return false;
+    case GgufType::kArray:
+      return false;
   }
   return false;
 }

@@ -68,8 +68,8 @@ void GgufWriter::AddEncoded(std::string_view key, std::string encoded) {
 
 void GgufWriter::Add(std::string_view key, const GgufValue& value) {
   if (key == "general.alignment" || key.starts_with("split.")) return;
-  std::string encoded = value.is_array() ? EncodedArray(value.element_type(), value.size())
-                                         : Encoded(value.type());
+  std::string encoded =
+      value.is_array() ? EncodedArray(value.element_type(), value.size()) : Encoded(value.type());
   encoded.append(reinterpret_cast<const char*>(value.bytes().data()), value.bytes().size());
   AddEncoded(key, std::move(encoded));
 }

@@ -26,14 +26,15 @@ namespace edgewise {
 
 class GgufWriter {
  public:
-  static constexpr uint32_t kAlignment = 32;  // GGUF's default; a source's other alignment is dropped
+  static constexpr uint32_t kAlignment =
+      32;  // GGUF's default; a source's other alignment is dropped
 
   // Throws Error(kIo) when the path cannot be written.
   explicit GgufWriter(const std::string& path);
 
   // Metadata, in order; before BeginData(). Adding a key again replaces it, in its old place.
-  // As it stands in another file; what describes that file's own layout (general.alignment, split.*)
-  // is left out.
+  // As it stands in another file; what describes that file's own layout (general.alignment,
+  // split.*) is left out.
   void Add(std::string_view key, const GgufValue& value);
   void AddU16(std::string_view key, uint16_t value);
   void AddU32(std::string_view key, uint32_t value);
@@ -49,8 +50,8 @@ class GgufWriter {
   void DeclareTensor(std::string_view name, DType type, std::span<const uint64_t> dims);
 
   // Writes header and table; then Write() supplies the tensors' bytes in the order declared, in
-  // pieces of any size; padding between tensors is inserted. Finish() checks that all bytes came and
-  // commits the file. All throw Error(kIo).
+  // pieces of any size; padding between tensors is inserted. Finish() checks that all bytes came
+  // and commits the file. All throw Error(kIo).
   void BeginData();
   void Write(std::span<const std::byte> bytes);
   void Finish();
