@@ -22,19 +22,28 @@ enum class TokenType : uint8_t {
   kUndefined = 0, kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6,
 };
 
+class SpecialMatcher;
+class Vocabulary;
+
 class Tokenizer {
  public:
-  // Reads tokenizer.ggml.*; a vocabulary-only file is enough. Throws Error(kBadFile | kUnsupported):
-  // missing or contradictory keys, ids out of range, unknown tokenizer model or pre-tokeniser (the
-  // message lists those supported).
+  // Reads tokenizer.ggml.*; a vocabulary-only file is enough, and it may be closed afterwards. Throws
+  // Error(kBadFile | kUnsupported | kLimit): missing or contradictory keys, ids out of range, unknown
+  // tokenizer model or pre-tokeniser (the message lists those supported).
   static std::unique_ptr<const Tokenizer> FromGguf(const Gguf& file);
-  virtual ~Tokenizer() = default;
+  virtual ~Tokenizer();
+  Tokenizer(const Tokenizer&) = delete;
+  Tokenizer& operator=(const Tokenizer&) = delete;
+
+  static constexpr size_t kMaxTextBytes = size_t{256} << 20;  // encoding takes up to 40 bytes a byte
 
   struct EncodeOptions {
     bool add_special = true;    // BOS in front (and EOS behind) where the vocabulary says so
     bool parse_special = true;  // control tokens spelt in the text become their ids
   };
-  // Invalid UTF-8 is encoded byte by byte as each vocabulary allows; never fails on any bytes.
+  // Any bytes: what is not UTF-8 is encoded byte by byte as the vocabulary allows (a byte that no token
+  // stands for becomes the unknown token, or nothing where there is none). Throws Error(kLimit) for a
+  // text over kMaxTextBytes only.
   std::vector<TokenId> Encode(std::string_view text, const EncodeOptions& options) const;
 
   // The bytes of one token; control tokens are empty unless `special`. Ids out of range are empty.
@@ -43,8 +52,8 @@ class Tokenizer {
   std::string Decode(std::span<const TokenId> ids, bool special = false) const;
 
   uint32_t size() const;
-  std::string_view Text(TokenId id) const;  // as stored in the file
-  TokenType Type(TokenId id) const;
+  std::string_view Text(TokenId id) const;  // as stored in the file; empty for ids out of range
+  TokenType Type(TokenId id) const;         // kUndefined for ids out of range
   // Id of the token stored exactly so, or -1.
   TokenId Find(std::string_view stored_text) const;
 
@@ -56,8 +65,25 @@ class Tokenizer {
   bool IsEndOfGeneration(TokenId id) const;
 
   // Heap bytes that this object holds (for the memory plan), and the same computed from the file's
-  // keys before the object is made.
+  // keys before the object is made. Throws as FromGguf does where a key it needs is bad.
   size_t MemoryBytes() const;
+  static uint64_t PlanMemoryBytes(const Gguf& file);
+
+ protected:
+  explicit Tokenizer(Vocabulary vocabulary);
+  const Vocabulary& vocabulary() const { return *vocabulary_; }
+
+ private:
+  // Appends the ids of a text without special tokens; `after_special`: nothing or a special token is
+  // in front of it.
+  virtual void EncodeText(std::string_view text, bool after_special,
+                          std::vector<TokenId>& ids) const = 0;
+  // Appends the bytes of a token of type kNormal.
+  virtual void AppendNormal(TokenId id, std::string& out) const = 0;
+  virtual uint64_t ModelBytes() const = 0;
+
+  std::unique_ptr<const Vocabulary> vocabulary_;
+  std::unique_ptr<const SpecialMatcher> special_;
 };
 
 // Holds back the bytes of an incomplete UTF-8 character, so that streamed output never splits one.
