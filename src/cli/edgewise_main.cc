@@ -51,8 +51,8 @@ int Fail(std::string_view where, std::string_view message, int status) {
   std::replace(line.begin(), line.end(), '\n', ' ');
   const bool usage = status == kWrongUsage;
   std::fprintf(stderr, "%.*s: %s%s%.*s%s\n", static_cast<int>(where.size()), where.data(),
-               line.c_str(), usage ? " (see " : "",
-               usage ? static_cast<int>(where.size()) : 0, where.data(), usage ? " --help)" : "");
+               line.c_str(), usage ? " (see " : "", usage ? static_cast<int>(where.size()) : 0,
+               where.data(), usage ? " --help)" : "");
   return status;
 }
 
@@ -94,8 +94,7 @@ int Main(std::span<const char* const> arguments) {
   try {
     return RunVerb(**verb, arguments.subspan(1));
   } catch (const Error& error) {
-    return Fail(where, error.message(),
-                error.code() == ErrorCode::kUsage ? kWrongUsage : kFailed);
+    return Fail(where, error.message(), error.code() == ErrorCode::kUsage ? kWrongUsage : kFailed);
   } catch (const std::bad_alloc&) {
     return Fail(where, "the system has no more memory: close programs or use a smaller model",
                 kFailed);
@@ -117,8 +116,8 @@ int main(int argc, char** argv) {
   const int status = edgewise::Main({arguments + std::min(argc, 1), arguments + argc});
   // A reader that left (`| head`) ended us by SIGPIPE, quietly; a full disk is an error.
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    return edgewise::Fail("edgewise", edgewise::StrCat("cannot write the output: ",
-                                                       std::strerror(errno)), 1);
+    return edgewise::Fail("edgewise",
+                          edgewise::StrCat("cannot write the output: ", std::strerror(errno)), 1);
   }
   return status;
 }
