@@ -25,6 +25,7 @@ constexpr int kNameAttempts = 100;
 
 // Follows symbolic links to the file to replace; refuses what cannot be replaced by a rename.
 std::string TargetOf(const std::string& path) {
+  if (path.empty()) throw Error(ErrorCode::kIo, "cannot write a file without a name");
   struct stat status = {};
   if (lstat(path.c_str(), &status) != 0) return path;  // new, or open() will say what is wrong
   const std::unique_ptr<char, decltype(&free)> resolved(realpath(path.c_str(), nullptr), free);

@@ -1,0 +1,150 @@
+#include "base/thread_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
+namespace edgewise {
+namespace {
+
+class ThreadPoolTest : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(Threads, ThreadPoolTest, testing::Values(1, 2, 3, 8));
+
+TEST_P(ThreadPoolTest, EveryWorkerRunsTheJobOnce) {
+  ThreadPool pool(GetParam());
+  EXPECT_EQ(pool.threads(), GetParam());
+  std::vector<int> runs(static_cast<size_t>(GetParam()));  // each element written by one worker
+  for (int job = 1; job <= 3; ++job) {
+    pool.Run([&](Worker& worker) {
+      EXPECT_EQ(worker.count(), GetParam());
+      ++runs[static_cast<size_t>(worker.index())];
+    });
+    EXPECT_EQ(runs, std::vector<int>(runs.size(), job));
+  }
+}
+
+TEST_P(ThreadPoolTest, ChunksCoverTheRangeExactlyOnce) {
+  ThreadPool pool(GetParam());
+  for (const uint32_t total : {0u, 1u, 15u, 16u, 17u, 1000u}) {
+    for (const uint32_t grain : {1u, 16u, 5000u}) {
+      std::vector<int> seen(total);  // not atomic: TSan sees an index handed out twice
+      pool.Run([&](Worker& worker) {
+        worker.ForChunks(total, grain, [&](uint32_t begin, uint32_t end) {
+          EXPECT_LT(begin, end);
+          EXPECT_LE(end, total);
+          EXPECT_EQ(begin % grain, 0u);
+          EXPECT_TRUE(end - begin == grain || end == total);
+          for (uint32_t i = begin; i < end; ++i) ++seen[i];
+        });
+      });
+      EXPECT_EQ(seen, std::vector<int>(total, 1)) << total << " by " << grain;
+    }
+  }
+}
+
+// Each phase reads what other workers wrote in the phase before: its results are the same for any
+// number of threads, and any missing barrier gives another sum (or a report of TSan).
+TEST_P(ThreadPoolTest, PhasesSeeAllOfThePhaseBefore) {
+  constexpr uint32_t kSize = 257;
+  constexpr int kPhases = 200;
+  std::vector<uint64_t> expected(kSize), next(kSize);
+  std::iota(expected.begin(), expected.end(), 1u);
+  std::vector<uint64_t> a = expected, b(kSize);
+  const auto step = [](const std::vector<uint64_t>& from, std::vector<uint64_t>& to, uint32_t i) {
+    to[i] = from[i] * 3 + from[(i + 1) % kSize] + from[(i + 100) % kSize];
+  };
+  for (int phase = 0; phase < kPhases; ++phase) {
+    for (uint32_t i = 0; i < kSize; ++i) step(expected, next, i);
+    expected.swap(next);
+  }
+
+  ThreadPool pool(GetParam());
+  pool.Run([&](Worker& worker) {
+    for (int phase = 0; phase < kPhases; ++phase) {
+      const auto& from = phase % 2 == 0 ? a : b;
+      auto& to = phase % 2 == 0 ? b : a;
+      worker.ForChunks(kSize, 8, [&](uint32_t begin, uint32_t end) {
+        for (uint32_t i = begin; i < end; ++i) step(from, to, i);
+      });
+    }
+  });
+  EXPECT_EQ(a, expected);
+}
+
+TEST_P(ThreadPoolTest, BarrierAloneOrdersWorkers) {
+  ThreadPool pool(GetParam());
+  const auto all = static_cast<size_t>(GetParam());
+  std::vector<int> turns(all);
+  std::atomic<int> wrong{0};
+  pool.Run([&](Worker& worker) {
+    for (int turn = 1; turn <= 100; ++turn) {
+      turns[static_cast<size_t>(worker.index())] = turn;
+      worker.Barrier();
+      for (const int t : turns) wrong += t != turn;
+      worker.Barrier();
+    }
+  });
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST_P(ThreadPoolTest, TheCallerSeesResultsAfterRun) {
+  ThreadPool pool(GetParam());
+  std::vector<uint32_t> out(64);
+  for (uint32_t job = 0; job < 1000; ++job) {
+    pool.Run([&](Worker& worker) {
+      worker.ForChunks(64, 4, [&](uint32_t begin, uint32_t end) {
+        for (uint32_t i = begin; i < end; ++i) out[i] = job + i;
+      });
+    });
+    ASSERT_EQ(out[0] + out[63], 2 * job + 63);
+  }
+}
+
+// Four times as many workers as the smallest machine has cores: a team that only spins would need a
+// time slice of the scheduler (milliseconds) for each of these phases, minutes in all; sleeping in
+// the kernel makes it 0.1 ms a phase on two busy cores.
+TEST(ThreadPoolLoadTest, ManyShortPhasesOversubscribed) {
+  constexpr int kThreads = 8;
+  constexpr uint32_t kPhases = 20'000;
+  ThreadPool pool(kThreads);
+  std::atomic<uint64_t> sum{0};
+  pool.Run([&](Worker& worker) {
+    for (uint32_t phase = 0; phase < kPhases; ++phase) {
+      worker.ForChunks(kThreads, 1, [&](uint32_t begin, uint32_t end) {
+        sum.fetch_add(end - begin, std::memory_order_relaxed);
+      });
+    }
+  });
+  EXPECT_EQ(sum, uint64_t{kThreads} * kPhases);
+}
+
+TEST(ThreadPoolLoadTest, ManyShortJobs) {
+  ThreadPool pool(2);
+  uint64_t sum = 0;  // of worker 0
+  for (int job = 0; job < 20'000; ++job) {
+    pool.Run([&](Worker& worker) {
+      if (worker.index() == 0) ++sum;
+    });
+  }
+  EXPECT_EQ(sum, 20'000u);
+}
+
+TEST(ThreadPoolLoadTest, PoolsComeAndGo) {
+  for (int round = 0; round < 200; ++round) {
+    ThreadPool pool(1 + round % 4);
+    std::atomic<int> runs{0};
+    if (round % 3 != 0) pool.Run([&](Worker&) { ++runs; });
+    EXPECT_EQ(runs, round % 3 != 0 ? pool.threads() : 0);
+  }
+}
+
+TEST(DefaultThreadsTest, IsWhatTheMachineHas) {
+  EXPECT_GE(DefaultThreads(), 1);
+  EXPECT_LE(DefaultThreads(), static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+}  // namespace
+}  // namespace edgewise
