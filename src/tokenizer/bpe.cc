@@ -100,40 +100,50 @@ void BpeTokenizer::ReadMerges(const Gguf& file) {
   if (value.size() > 0) texts = *value.AsStrings();
 
   // In sound files every text is a token. Those that are not get numbers behind the tokens.
-  std::vector<std::string> others;
+  struct Unknown {
+    std::string text;
+    uint32_t rank;
+    uint32_t Merge::*place;
+  };
+  std::vector<Unknown> unknown;
+  std::vector<Merge> in_order(texts.size());
   std::string joined;
-  const auto note_other = [&](std::string_view text) {
-    if (v.Find(text) < 0) others.emplace_back(text);
-  };
-  for (size_t rank = 0; rank < texts.size(); ++rank) {
-    const MergeTexts merge = SplitMerge(file, rank, texts[rank]);
-    note_other(merge.left);
-    note_other(merge.right);
-    joined.assign(merge.left).append(merge.right);
-    note_other(joined);
-  }
-  std::sort(others.begin(), others.end());
-  others.erase(std::unique(others.begin(), others.end()), others.end());
-  const auto symbol_of = [&](std::string_view text) -> uint32_t {
-    if (const TokenId id = v.Find(text); id >= 0) return static_cast<uint32_t>(id);
-    const auto it = std::lower_bound(others.begin(), others.end(), text);
-    if (it == others.end() || *it != text) return kNoSymbol;
-    return v.size() + static_cast<uint32_t>(it - others.begin());
-  };
-
-  merges_.assign(MergeSlotCount(texts.size()), Merge{});
   for (uint32_t rank = 0; rank < texts.size(); ++rank) {
     const MergeTexts merge = SplitMerge(file, rank, texts[rank]);
     joined.assign(merge.left).append(merge.right);
-    AddMerge({symbol_of(merge.left), symbol_of(merge.right), symbol_of(joined), rank});
+    in_order[rank].rank = rank;
+    const auto look_up = [&](std::string_view text, uint32_t Merge::*place) {
+      const TokenId id = v.Find(text);
+      in_order[rank].*place = static_cast<uint32_t>(id);
+      if (id < 0) unknown.push_back({std::string(text), rank, place});
+    };
+    look_up(merge.left, &Merge::left);
+    look_up(merge.right, &Merge::right);
+    look_up(joined, &Merge::result);
   }
+  std::sort(unknown.begin(), unknown.end(),
+            [](const Unknown& a, const Unknown& b) { return a.text < b.text; });
+  std::vector<std::string_view> others;  // without duplicates, sorted
+  for (const Unknown& u : unknown) {
+    if (others.empty() || others.back() != u.text) others.push_back(u.text);
+    in_order[u.rank].*u.place = v.size() + static_cast<uint32_t>(others.size() - 1);
+  }
+
+  merges_.assign(MergeSlotCount(texts.size()), Merge{});
+  for (const Merge& merge : in_order) AddMerge(merge);
   std::string character;
   for (int byte = 0; byte < 256; ++byte) {
     character.clear();
     AppendByteCharacter(character, static_cast<char>(byte));
-    byte_symbols_[byte] = symbol_of(character);
+    // In some files a character of the alphabet is also an added token, which stands for itself.
     const TokenId id = v.Find(character);
-    byte_tokens_[byte] = id < 0 ? v.unk : id;
+    const bool other_meaning = id >= 0 && Piece(id, true) != std::string(1, static_cast<char>(byte));
+    const auto other = std::lower_bound(others.begin(), others.end(), character);
+    const bool in_merges = other != others.end() && *other == character;
+    byte_symbols_[byte] = id >= 0     ? static_cast<uint32_t>(other_meaning ? -1 : id)
+                          : in_merges ? v.size() + static_cast<uint32_t>(other - others.begin())
+                                      : kNoSymbol;
+    byte_tokens_[byte] = other_meaning ? -1 : id;
   }
 }
 

@@ -39,7 +39,9 @@ class BpeTokenizer final : public Tokenizer {
   PreTokenizer pre_tokenizer_;
   std::vector<Merge> merges_;                  // open addressing
   std::array<uint32_t, 256> byte_symbols_;     // kNoSymbol: in no token and no merge
-  std::array<TokenId, 256> byte_tokens_;       // else unknown, else -1
+  // -1: none. Such bytes are left out, not made the unknown token: in files of this kind that is often
+  // the token that ends a document.
+  std::array<TokenId, 256> byte_tokens_;
 };
 
 }  // namespace edgewise

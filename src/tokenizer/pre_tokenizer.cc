@@ -26,10 +26,6 @@ constexpr std::string_view kMark = R"(\p{M})"
     R"(\x{CF3}\x{ECE}\x{10EFD}-\x{10EFF}\x{11241}\x{11F00}-\x{11F01}\x{11F03})"
     R"(\x{11F34}-\x{11F3A}\x{11F3E}-\x{11F42}\x{13440}\x{13447}-\x{13455}\x{1E08F})"
     R"(\x{1E4EC}-\x{1E4EF})";
-constexpr std::string_view kSymbol = R"(\p{S})"
-    R"(\x{2FFC}-\x{2FFF}\x{31EF}\x{1F6DC}\x{1F774}-\x{1F776}\x{1F77B}-\x{1F77F}\x{1F7D9})"
-    R"(\x{1FA75}-\x{1FA77}\x{1FA87}-\x{1FA88}\x{1FAAD}-\x{1FAAF}\x{1FABB}-\x{1FABD})"
-    R"(\x{1FABF}\x{1FACE}-\x{1FACF}\x{1FADA}-\x{1FADB}\x{1FAE8}\x{1FAF7}-\x{1FAF8})";
 // Unicode's White_Space; PCRE2's \s also has U+180E, which left that set in Unicode 6.3.
 constexpr std::string_view kSpace =
     R"(\t-\r \x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000})";
@@ -58,7 +54,7 @@ constexpr std::string_view kDeepSeekWide =
     R"(\x{800}-\x{167F}\x{1681}-\x{1FFF}\x{200B}-\x{2027}\x{202A}-\x{202E}\x{2030}-\x{205E})"
     R"(\x{2060}-\x{2FFF}\x{3001}-\x{9FA5}\x{AC00}-\x{D7FF})";
 
-// In these patterns \s \S \p{L} \p{N} \p{P} \p{M} \p{S} \p{Cased} \p{Wide} mean the classes above.
+// In these patterns \s \S \p{L} \p{N} \p{P} \p{M} \p{Cased} \p{Wide} mean the classes above.
 constexpr const char* kGpt2 =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S))";
 constexpr const char* kLlama3 =
@@ -70,10 +66,6 @@ constexpr const char* kQwen2 =
 constexpr const char* kQwen35 =
     R"('[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|)"
     R"(\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr const char* kDeepSeek3 =
-    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|)"
-    R"( ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
 struct Rule {
   std::vector<std::string_view> names;
   std::vector<const char*> patterns;
@@ -107,8 +99,6 @@ const std::vector<Rule>& Rules() {
         R"((?<!\s)\s++\z)", R"(\p{Wide}+)", R"(\p{N}+)"}},
       {{"deepseek-coder"},
        {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", R"(\p{Wide}+)", R"(\p{N})"}},
-      {{"deepseek-v3", "hunyuan-dense", "joyai-llm"},
-       {R"(\p{N}{1,3})", R"([\x{4E00}-\x{9FA5}\x{3040}-\x{30FF}]+)", kDeepSeek3}},
   };
   return rules;
 }
@@ -135,7 +125,7 @@ std::string Expand(std::string_view pattern) {
   static constexpr Name kNames[] = {
       {R"(\p{Cased})", kCased},   {R"(\p{Wide})", kDeepSeekWide}, {R"(\p{L})", kLetter},
       {R"(\p{N})", kNumber},      {R"(\p{P})", kPunctuation},     {R"(\p{M})", kMark},
-      {R"(\p{S})", kSymbol},      {R"(\s)", kSpace},              {R"(\S)", kSpace, true},
+      {R"(\s)", kSpace},          {R"(\S)", kSpace, true},
   };
   std::string out;
   bool in_class = false;

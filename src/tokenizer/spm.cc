@@ -20,6 +20,15 @@ uint32_t PriorityOf(float score) {
   return ~ascending;
 }
 
+// Offset of the first word's end: of the first space mark behind another character, else the size.
+size_t WordEnd(std::string_view marked) {
+  for (size_t at = marked.find(kSpaceMark, 1); at != std::string_view::npos;
+       at = marked.find(kSpaceMark, at + 1)) {
+    if (!marked.substr(0, at).ends_with(kSpaceMark)) return at;
+  }
+  return marked.size();
+}
+
 // `text` with all spaces marked, one more in front when `prefix`.
 std::string MarkSpaces(std::string_view text, bool prefix) {
   std::string marked;
@@ -55,6 +64,10 @@ SpmTokenizer::SpmTokenizer(const Gguf& file, Vocabulary vocabulary)
       priorities_[id] = PriorityOf((*scores)[id]);
     }
   }
+  for (uint32_t id = 0; id < v.size() && words_are_apart_; ++id) {
+    const std::string_view text = v.Text(static_cast<TokenId>(id));
+    words_are_apart_ = WordEnd(text) == text.size();
+  }
   constexpr char kHex[] = "0123456789ABCDEF";
   for (int byte = 0; byte < 256; ++byte) {
     const char spelt[] = {'<', '0', 'x', kHex[byte >> 4], kHex[byte & 15], '>'};
@@ -76,24 +89,33 @@ uint64_t SpmTokenizer::ModelBytes() const {
 
 void SpmTokenizer::EncodeText(std::string_view text, bool after_special,
                               std::vector<TokenId>& ids) const {
-  const Vocabulary& v = vocabulary();
-  const std::string marked = MarkSpaces(text, v.add_space_prefix && after_special);
+  const std::string marked =
+      MarkSpaces(text, vocabulary().add_space_prefix && after_special);
   std::vector<Symbol> symbols;
-  symbols.reserve(marked.size());
+  std::vector<MergeCandidate> heap;
+  for (std::string_view rest = marked; !rest.empty();) {
+    const size_t end = words_are_apart_ ? WordEnd(rest) : rest.size();
+    EncodePart(rest.substr(0, end), symbols, heap, ids);
+    rest.remove_prefix(end);
+  }
+}
+
+void SpmTokenizer::EncodePart(std::string_view marked, std::vector<Symbol>& symbols,
+                              std::vector<MergeCandidate>& heap,
+                              std::vector<TokenId>& ids) const {
+  const Vocabulary& v = vocabulary();
+  symbols.clear();
   for (uint32_t at = 0; at < marked.size();) {
     const auto length = static_cast<uint32_t>(std::max<size_t>(1, Utf8Length(marked, at)));
     const auto index = static_cast<uint32_t>(symbols.size());
-    const TokenId id = v.Find(std::string_view(marked).substr(at, length));
+    const TokenId id = v.Find(marked.substr(at, length));
     symbols.push_back({static_cast<uint32_t>(id), at, length, index - 1, index + 1});
     at += length;
   }
-  if (symbols.empty()) return;
   symbols.back().next = kNoSymbol;
 
-  std::vector<MergeCandidate> heap;
   MergeSymbols(symbols, heap, [&](const Symbol& left, const Symbol& right) -> Merged {
-    const TokenId id =
-        v.Find(std::string_view(marked).substr(left.begin, left.length + right.length));
+    const TokenId id = v.Find(marked.substr(left.begin, left.length + right.length));
     return id < 0 ? Merged{} : Merged{static_cast<uint32_t>(id), priorities_[id]};
   });
 

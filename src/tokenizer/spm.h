@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "tokenizer/merge.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/vocabulary.h"
 
@@ -22,6 +23,12 @@ class SpmTokenizer final : public Tokenizer {
   void AppendNormal(TokenId id, std::string& out) const override;
   uint64_t ModelBytes() const override;
 
+  void EncodePart(std::string_view marked, std::vector<Symbol>& symbols,
+                  std::vector<MergeCandidate>& heap, std::vector<TokenId>& ids) const;
+
+  // No token has a space mark behind another character: then nothing merges across the start of a
+  // word, and words can be merged one by one, in the cache instead of all over the text.
+  bool words_are_apart_ = true;
   std::vector<uint32_t> priorities_;        // of each token: the better its score, the smaller
   std::array<TokenId, 256> byte_tokens_;    // <0xXX>, else the byte as a text, else unknown, else -1
 };

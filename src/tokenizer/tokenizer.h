@@ -41,9 +41,9 @@ class Tokenizer {
     bool add_special = true;    // BOS in front (and EOS behind) where the vocabulary says so
     bool parse_special = true;  // control tokens spelt in the text become their ids
   };
-  // Any bytes: what is not UTF-8 is encoded byte by byte as the vocabulary allows (a byte that no token
-  // stands for becomes the unknown token, or nothing where there is none). Throws Error(kLimit) for a
-  // text over kMaxTextBytes only.
+  // Any bytes: what is not UTF-8 is encoded byte by byte as the vocabulary allows. A byte that no token
+  // stands for becomes SPM's unknown token, in BPE nothing. Throws Error(kLimit), for a text over
+  // kMaxTextBytes only.
   std::vector<TokenId> Encode(std::string_view text, const EncodeOptions& options) const;
 
   // The bytes of one token; control tokens are empty unless `special`. Ids out of range are empty.
