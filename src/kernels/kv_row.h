@@ -1,102 +1,120 @@
-// Scalar decoding and encoding of a row of the KV cache; the layout is stated in quant/kv_type.h.
+// Scalar coding of a row of the KV cache; the layout is stated in quant/kv_type.h.
+//
+// Q8_0: d = amax / 127, codes to nearest, ties to even. Q4_0: d = (the value of largest magnitude)
+// / -8, so that this value is exact; codes (x / d + 8.5, cut off) in 0..15. A block whose amax is
+// below kTinyAmax has scale 0; one that holds a NaN or an infinity has scale NaN, so that it is
+// seen in the output. Always inlined: the sources of each instruction set use these for the short
+// last block, and a shared copy would be compiled for one of them.
 #pragma once
 
-#include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/activation.h"
 #include "quant/dtype.h"
 #include "quant/half.h"
 
 namespace edgewise::kernels {
 
+inline constexpr uint32_t kKvBlock = 32;
+
 namespace kv_row_internal {
-inline constexpr uint32_t kBlock = 32;
-inline uint32_t BlockSize(uint32_t at, uint32_t n) { return n - at < kBlock ? n - at : kBlock; }
-inline uint16_t LoadHalf(const std::byte* p) {
+
+[[gnu::always_inline]] inline uint16_t LoadHalf(const std::byte* p) {
   uint16_t h;
   std::memcpy(&h, p, sizeof h);
   return h;
 }
-inline void StoreHalf(std::byte* p, float x) {
+
+[[gnu::always_inline]] inline void StoreHalf(std::byte* p, float x) {
   const uint16_t h = F32ToF16(x);
   std::memcpy(p, &h, sizeof h);
 }
-// NaN gives `low`: the conversion to an integer is defined for every input.
-inline int ToCode(float x, int low, int high) {
-  if (!(x > static_cast<float>(low))) return low;
-  if (x > static_cast<float>(high)) return high;
-  return static_cast<int>(x);
-}
+
 }  // namespace kv_row_internal
 
-inline void DecodeKvRow(DType type, const std::byte* row, uint32_t n, float* out) {
-  using namespace kv_row_internal;
-  if (type == DType::kF32) {
-    std::memcpy(out, row, sizeof(float) * n);
-    return;
-  }
-  if (type == DType::kF16) {
-    for (uint32_t i = 0; i < n; ++i) out[i] = F16ToF32(LoadHalf(row + 2 * i));
-    return;
-  }
-  for (uint32_t at = 0; at < n; at += kBlock) {
-    const uint32_t size = BlockSize(at, n);
-    const float d = F16ToF32(LoadHalf(row));
-    row += 2;
+// Bytes of a Q8_0 or Q4_0 block of n <= 32 values.
+[[gnu::always_inline]] inline size_t KvBlockBytes(DType type, uint32_t n) {
+  return 2 + (type == DType::kQ8_0 ? n : (n + 1) / 2);
+}
+
+// Q8_0 or Q4_0.
+[[gnu::always_inline]] inline void DecodeKvBlock(DType type, const std::byte* block, uint32_t n,
+                                                 float* out) {
+  const float d = F16ToF32(kv_row_internal::LoadHalf(block));
+  const std::byte* codes = block + 2;
+  const uint32_t half = (n + 1) / 2;
+  for (uint32_t i = 0; i < n; ++i) {
     if (type == DType::kQ8_0) {
-      for (uint32_t i = 0; i < size; ++i) {
-        out[at + i] = d * static_cast<float>(static_cast<int8_t>(row[i]));
-      }
-      row += size;
+      out[i] = d * static_cast<float>(static_cast<int8_t>(codes[i]));
     } else {
-      const uint32_t half = (size + 1) / 2;
-      for (uint32_t i = 0; i < size; ++i) {
-        const int byte = static_cast<int>(row[i % half]);
-        out[at + i] = d * static_cast<float>((i < half ? byte & 15 : byte >> 4) - 8);
-      }
-      row += half;
+      const int byte = static_cast<int>(codes[i < half ? i : i - half]);
+      out[i] = d * static_cast<float>((i < half ? byte & 15 : byte >> 4) - 8);
     }
   }
 }
 
-// Q8_0: d = amax / 127, codes to nearest. Q4_0: d = (the value of largest magnitude) / -8, so that
-// it is exact, codes to nearest in 0..15. NaN and infinite values give NaN or infinite scales.
-inline void EncodeKvRow(DType type, const float* x, uint32_t n, std::byte* out) {
-  using namespace kv_row_internal;
+[[gnu::always_inline]] inline void EncodeKvBlock(DType type, const float* x, uint32_t n,
+                                                 std::byte* out) {
+  uint32_t amax_bits = 0;  // magnitudes as integers keep their order, infinity and NaN on top
+  float extreme = 0;       // the value of largest magnitude, with its sign
+  for (uint32_t i = 0; i < n; ++i) {
+    const uint32_t bits = __builtin_bit_cast(uint32_t, x[i]) & 0x7fffffffu;
+    if (bits > amax_bits) {
+      amax_bits = bits;
+      extreme = x[i];
+    }
+  }
+  const float amax = __builtin_bit_cast(float, amax_bits);
+  const bool finite = amax_bits < 0x7f800000u;
+  const bool zero = finite && amax < kTinyAmax;
+  const float top = type == DType::kQ8_0 ? 127.0f : -8.0f;
+  const float reference = type == DType::kQ8_0 ? amax : extreme;
+  const float inverse = finite && !zero ? top / reference : 0.0f;
+  kv_row_internal::StoreHalf(out, zero ? 0.0f : finite ? reference / top : __builtin_nanf(""));
+  std::byte* codes = out + 2;
+  const uint32_t half = (n + 1) / 2;
+  for (uint32_t i = 0; type == DType::kQ8_0 && i < n; ++i) {
+    const float v = finite ? x[i] * inverse : 0.0f;
+    codes[i] = static_cast<std::byte>(static_cast<int8_t>(__builtin_nearbyintf(v)));
+  }
+  for (uint32_t i = 0; type == DType::kQ4_0 && i < half; ++i) {
+    const float low = finite ? x[i] * inverse : 0.0f;
+    const float high = finite && i + half < n ? x[i + half] * inverse : 0.0f;
+    const int a = static_cast<int>(low + 8.5f), b = static_cast<int>(high + 8.5f);
+    codes[i] = static_cast<std::byte>((a < 15 ? a : 15) | (b < 15 ? b : 15) << 4);
+  }
+}
+
+[[gnu::always_inline]] inline void DecodeKvRow(DType type, const std::byte* row, uint32_t n,
+                                               float* out) {
+  if (type == DType::kF32) {
+    std::memcpy(out, row, sizeof(float) * n);
+  } else if (type == DType::kF16) {
+    for (uint32_t i = 0; i < n; ++i) {
+      out[i] = F16ToF32(kv_row_internal::LoadHalf(row + 2 * size_t{i}));
+    }
+  } else {
+    for (uint32_t at = 0; at < n; at += kKvBlock) {
+      const uint32_t size = n - at < kKvBlock ? n - at : kKvBlock;
+      DecodeKvBlock(type, row, size, out + at);
+      row += KvBlockBytes(type, size);
+    }
+  }
+}
+
+[[gnu::always_inline]] inline void EncodeKvRow(DType type, const float* x, uint32_t n,
+                                               std::byte* out) {
   if (type == DType::kF32) {
     std::memcpy(out, x, sizeof(float) * n);
-    return;
-  }
-  if (type == DType::kF16) {
-    for (uint32_t i = 0; i < n; ++i) StoreHalf(out + 2 * i, x[i]);
-    return;
-  }
-  for (uint32_t at = 0; at < n; at += kBlock) {
-    const uint32_t size = BlockSize(at, n);
-    float extreme = 0;  // the signed value of largest magnitude; NaN sticks
-    for (uint32_t i = 0; i < size; ++i) {
-      const float v = x[at + i];
-      if (!(std::fabs(v) <= std::fabs(extreme)) && extreme == extreme) extreme = v;
-    }
-    const float d = type == DType::kQ8_0 ? std::fabs(extreme) / 127.0f : extreme / -8.0f;
-    const float inverse = std::fabs(d) > 1e-38f ? 1.0f / d : 0.0f;
-    StoreHalf(out, d);
-    out += 2;
-    if (type == DType::kQ8_0) {
-      for (uint32_t i = 0; i < size; ++i) {
-        const float v = x[at + i] * inverse;
-        out[i] = static_cast<std::byte>(ToCode(v < 0 ? v - 0.5f : v + 0.5f, -127, 127));
-      }
-      out += size;
-    } else {
-      const uint32_t half = (size + 1) / 2;
-      for (uint32_t i = 0; i < half; ++i) {
-        const int low = ToCode(x[at + i] * inverse + 8.5f, 0, 15);
-        const int high = i + half < size ? ToCode(x[at + i + half] * inverse + 8.5f, 0, 15) : 0;
-        out[i] = static_cast<std::byte>(low | high << 4);
-      }
-      out += half;
+  } else if (type == DType::kF16) {
+    for (uint32_t i = 0; i < n; ++i) kv_row_internal::StoreHalf(out + 2 * size_t{i}, x[i]);
+  } else {
+    for (uint32_t at = 0; at < n; at += kKvBlock) {
+      const uint32_t size = n - at < kKvBlock ? n - at : kKvBlock;
+      EncodeKvBlock(type, x + at, size, out);
+      out += KvBlockBytes(type, size);
     }
   }
 }

@@ -1,3 +1,4 @@
+// No instruction set of our own on this architecture yet: the plain kernels only.
 #include "kernels/cpu.h"
 
 namespace edgewise::kernels {
