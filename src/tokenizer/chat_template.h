@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace edgewise {
@@ -19,6 +20,7 @@ struct ChatRenderOptions {
   bool add_generation_prompt = true;
   std::string bos_token;
   std::string eos_token;
+  std::vector<std::pair<std::string, bool>> flags = {};  // the model's own, as enable_thinking
 };
 
 class ChatTemplate {

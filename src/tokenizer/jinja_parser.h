@@ -1,0 +1,21 @@
+// Source of a template to a Program.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "tokenizer/jinja_ast.h"
+
+namespace edgewise::jinja {
+
+// Throws Error, its message naming the line: kBadFile (syntax), kUnsupported (a tag, or a filter or
+// test outside any condition, that we do not have), kLimit (source over kMaxSourceBytes, or nested
+// deeper than kMaxNesting).
+std::unique_ptr<const Program> ParseTemplate(std::string_view source);
+
+// The longest template in use has 40 KB. A level of nested brackets costs the parser a dozen stack
+// frames, in all a megabyte of stack at this depth under AddressSanitizer.
+inline constexpr size_t kMaxSourceBytes = 256 << 10;
+inline constexpr int kMaxNesting = 200;
+
+}  // namespace edgewise::jinja
