@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -36,7 +37,8 @@ struct sigaction previous = {};
 
 // If `address` lies in one of our mappings: zeros from its page to the mapping's end. One piece,
 // not one page: a shrunken file has lost all that follows too, and a page each would run into the
-// kernel's limit of 65,530 mappings. Calls nothing but mmap, a plain system call.
+// kernel's limit of 65,530 mappings. mmap as a bare system call: that is safe in a handler, and
+// sanitizers, which take over mmap(), would call it a race with the very read that faulted.
 bool ReplaceLostPages(uintptr_t address) {
   for (Slot& slot : slots) {
     const uintptr_t begin = slot.begin.load(std::memory_order_acquire);
@@ -45,9 +47,8 @@ bool ReplaceLostPages(uintptr_t address) {
     if (slot.begin.load(std::memory_order_acquire) != begin) continue;  // reused meanwhile
     slot.lost.store(true, std::memory_order_release);
     const uintptr_t page = address / page_size * page_size;
-    void* zeros = mmap(reinterpret_cast<void*>(page), begin + size - page, PROT_READ,
-                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-    return zeros != MAP_FAILED;
+    const long flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    return syscall(SYS_mmap, page, begin + size - page, long{PROT_READ}, flags, -1L, 0L) != -1;
   }
   return false;
 }

@@ -191,13 +191,6 @@ TEST_F(MappedFileTest, TooManyMappings) {
 using MappedFileDeathTest = MappedFileTest;
 
 // Under a sanitizer, its handler was there before ours: it reports and exits.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
 bool DiedOfSigbus(int status) {
   if (WIFSIGNALED(status)) return WTERMSIG(status) == SIGBUS;
   return kSanitized && WEXITSTATUS(status) != 0;

@@ -1,4 +1,4 @@
-// For tests: a folder that disappears, and whole files in one call.
+// For tests: a folder that disappears, whole files in one call, the message of an error.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,6 +13,14 @@
 #include "base/error.h"
 
 namespace edgewise {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#elif defined(__has_feature)
+constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#else
+constexpr bool kSanitized = false;
+#endif
 
 class TempFolder {
  public:

@@ -222,7 +222,9 @@ TEST(GgufTest, OpeningCopiesNothing) {
   const uint64_t before = ReadProcessMemory().rss_anon;
   const Gguf file = Gguf::Open(folder / "vocab.gguf");
   const uint64_t after = ReadProcessMemory().rss_anon;
-  EXPECT_LT(after, before + (512 << 10));
+  if (!kSanitized) {  // sanitizers shadow what is read
+    EXPECT_LT(after, before + (512 << 10));
+  }
   EXPECT_EQ(file.Find("tokenizer.ggml.merges")->AsStrings()->back(), "a149999 b149999");
 }
 
