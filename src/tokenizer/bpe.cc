@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::string_view kMergesKey = "tokenizer.ggml.merges";
 
-// Byte-level BPE stores each byte as a printable character: itself where that is one in Latin-1, else
-// U+0100 and following, in order.
+// Byte-level BPE stores each byte as a printable character: itself where that is one in Latin-1,
+// else U+0100 and following, in order.
 struct ByteCharacters {
   std::array<char32_t, 256> code_of;
   std::array<int, 0x144> byte_of;  // -1: stands for no byte
@@ -65,8 +65,8 @@ const GgufValue& MergesOf(const Gguf& file) {
                 StrCat(file.path(), ": a BPE vocabulary needs a list of texts in ", kMergesKey));
   }
   if (merges->size() > kMaxTokens) {
-    throw Error(ErrorCode::kLimit, StrCat(file.path(), ": ", merges->size(),
-                                          " merges; the limit is ", kMaxTokens));
+    throw Error(ErrorCode::kLimit,
+                StrCat(file.path(), ": ", merges->size(), " merges; the limit is ", kMaxTokens));
   }
   return *merges;
 }
@@ -86,7 +86,7 @@ BpeTokenizer::BpeTokenizer(const Gguf& file, Vocabulary vocabulary, PreTokenizer
 
 uint64_t BpeTokenizer::PlanModelBytes(const Gguf& file) {
   return sizeof(BpeTokenizer) + sizeof(Merge) * MergeSlotCount(MergesOf(file).size()) +
-         PreTokenizer(file.String("tokenizer.ggml.pre", "default")).MemoryBytes();
+         PreTokenizer(file.String("tokenizer.ggml.pre", "default"), file.path()).MemoryBytes();
 }
 
 uint64_t BpeTokenizer::ModelBytes() const {
@@ -130,14 +130,21 @@ void BpeTokenizer::ReadMerges(const Gguf& file) {
   }
 
   merges_.assign(MergeSlotCount(texts.size()), Merge{});
-  for (const Merge& merge : in_order) AddMerge(merge);
+  for (const Merge& merge : in_order) {
+    if (!AddMerge(merge)) {
+      throw Error(ErrorCode::kLimit,
+                  StrCat(file.path(), ": ", kMergesKey, "[", merge.rank, "] collides with over ",
+                         kMaxProbes, " others; the file is crafted"));
+    }
+  }
   std::string character;
   for (int byte = 0; byte < 256; ++byte) {
     character.clear();
     AppendByteCharacter(character, static_cast<char>(byte));
     // In some files a character of the alphabet is also an added token, which stands for itself.
     const TokenId id = v.Find(character);
-    const bool other_meaning = id >= 0 && Piece(id, true) != std::string(1, static_cast<char>(byte));
+    const bool other_meaning =
+        id >= 0 && Piece(id, true) != std::string(1, static_cast<char>(byte));
     const auto other = std::lower_bound(others.begin(), others.end(), character);
     const bool in_merges = other != others.end() && *other == character;
     byte_symbols_[byte] = id >= 0     ? static_cast<uint32_t>(other_meaning ? -1 : id)
@@ -147,18 +154,17 @@ void BpeTokenizer::ReadMerges(const Gguf& file) {
   }
 }
 
-void BpeTokenizer::AddMerge(const Merge& merge) {
+bool BpeTokenizer::AddMerge(const Merge& merge) {
   size_t at = SlotOf(merge.left, merge.right, merges_.size());
   for (uint32_t probes = 0; merges_[at].rank != kNoRank; ++probes) {
-    if (merges_[at].left == merge.left && merges_[at].right == merge.right) return;  // first wins
-    if (probes == kMaxProbes) {
-      throw Error(ErrorCode::kLimit, StrCat(kMergesKey, ": merge ", merge.rank,
-                                            " collides with over ", kMaxProbes,
-                                            " others; the file is crafted"));
+    if (merges_[at].left == merge.left && merges_[at].right == merge.right) {
+      return true;  // the first of equal pairs counts
     }
+    if (probes == kMaxProbes) return false;
     if (++at == merges_.size()) at = 0;
   }
   merges_[at] = merge;
+  return true;
 }
 
 Merged BpeTokenizer::FindMerge(uint32_t left, uint32_t right) const {

@@ -1,5 +1,5 @@
-// Byte-level BPE (tokenizer.ggml.model = "gpt2"): text is split into words by a pre-tokeniser; within
-// a word, bytes merge pairwise in the order of tokenizer.ggml.merges.
+// Byte-level BPE (tokenizer.ggml.model = "gpt2"): text is split into words by a pre-tokeniser;
+// within a word, bytes merge pairwise in the order of tokenizer.ggml.merges.
 #pragma once
 
 #include <array>
@@ -33,14 +33,14 @@ class BpeTokenizer final : public Tokenizer {
   uint64_t ModelBytes() const override;
   void EncodeWord(std::string_view word, Scratch& scratch, std::vector<TokenId>& ids) const;
   void ReadMerges(const Gguf& file);
-  void AddMerge(const Merge& merge);
+  bool AddMerge(const Merge& merge);  // false: the table is crowded beyond kMaxProbes
   Merged FindMerge(uint32_t left, uint32_t right) const;
 
   PreTokenizer pre_tokenizer_;
-  std::vector<Merge> merges_;                  // open addressing
-  std::array<uint32_t, 256> byte_symbols_;     // kNoSymbol: in no token and no merge
-  // -1: none. Such bytes are left out, not made the unknown token: in files of this kind that is often
-  // the token that ends a document.
+  std::vector<Merge> merges_;               // open addressing
+  std::array<uint32_t, 256> byte_symbols_;  // kNoSymbol: in no token and no merge
+  // -1: none. Such bytes are left out, not made the unknown token: in files of this kind that is
+  // often the token that ends a document.
   std::array<TokenId, 256> byte_tokens_;
 };
 

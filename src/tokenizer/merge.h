@@ -1,9 +1,9 @@
-// Greedy merging of adjacent symbols, best pair first and leftmost among equals: the core of SPM and
-// of BPE, which differ in what a pair becomes and how good that is.
+// Greedy merging of adjacent symbols, best pair first and leftmost among equals: the core of SPM
+// and of BPE, which differ in what a pair becomes and how good that is.
 //
 // A linked list of symbols and a binary heap of candidate pairs. Each merge makes at most two new
-// candidates, so n symbols take O(n log n) however they merge; candidates made stale by another merge
-// are recognised when they come up.
+// candidates, so n symbols take O(n log n) however they merge; candidates made stale by another
+// merge are recognised when they come up.
 #pragma once
 
 #include <algorithm>
@@ -16,10 +16,10 @@ namespace edgewise {
 inline constexpr uint32_t kNoSymbol = 0xFFFFFFFF;
 
 struct Symbol {
-  uint32_t id;            // the caller's; kNoSymbol for one that is no token
-  uint32_t begin;         // in the text, bytes
-  uint32_t length;        // bytes; 0: absorbed by the symbol on its left
-  uint32_t prev, next;    // indices of the neighbours; kNoSymbol at the ends
+  uint32_t id;          // the caller's; kNoSymbol for one that is no token
+  uint32_t begin;       // in the text, bytes
+  uint32_t length;      // bytes; 0: absorbed by the symbol on its left
+  uint32_t prev, next;  // indices of the neighbours; kNoSymbol at the ends
 };
 
 struct MergeCandidate {

@@ -14,15 +14,17 @@ namespace {
 // Character classes, as the ecosystem's engines define them. PCRE2 10.42 knows Unicode 14; the
 // characters that Unicode 15.0 and 15.1 added are spelt out, so that a newer PCRE2 changes nothing.
 // (No character assigned in 14 changed its class.)
-constexpr std::string_view kLetter = R"(\p{L})"
+constexpr std::string_view kLetter =
+    R"(\p{L})"
     R"(\x{1123F}-\x{11240}\x{11F02}\x{11F04}-\x{11F10}\x{11F12}-\x{11F33}\x{1342F})"
     R"(\x{13441}-\x{13446}\x{1B132}\x{1B155}\x{1DF25}-\x{1DF2A}\x{1E030}-\x{1E06D})"
     R"(\x{1E4D0}-\x{1E4EB}\x{2B739}\x{2EBF0}-\x{2EE5D}\x{31350}-\x{323AF})";
 constexpr std::string_view kNumber = R"(\p{N})"
-    R"(\x{11F50}-\x{11F59}\x{1D2C0}-\x{1D2D3}\x{1E4F0}-\x{1E4F9})";
+                                     R"(\x{11F50}-\x{11F59}\x{1D2C0}-\x{1D2D3}\x{1E4F0}-\x{1E4F9})";
 constexpr std::string_view kPunctuation = R"(\p{P})"
-    R"(\x{11B00}-\x{11B09}\x{11F43}-\x{11F4F})";
-constexpr std::string_view kMark = R"(\p{M})"
+                                          R"(\x{11B00}-\x{11B09}\x{11F43}-\x{11F4F})";
+constexpr std::string_view kMark =
+    R"(\p{M})"
     R"(\x{CF3}\x{ECE}\x{10EFD}-\x{10EFF}\x{11241}\x{11F00}-\x{11F01}\x{11F03})"
     R"(\x{11F34}-\x{11F3A}\x{11F3E}-\x{11F42}\x{13440}\x{13447}-\x{13455}\x{1E08F})"
     R"(\x{1E4EC}-\x{1E4EF})";
@@ -74,10 +76,9 @@ struct Rule {
 
 const std::vector<Rule>& Rules() {
   static const std::vector<Rule> rules = {
-      {{"default"},
-       {R"([\p{P}$+<=>^~|]+)", kGpt2, R"(\p{N}+)", R"([0-9][0-9][0-9])"}},
-      {{"gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "granite-docling", "exaone4", "gigachat",
-        "mellum", "a.x-4.0"},
+      {{"default"}, {R"([\p{P}$+<=>^~|]+)", kGpt2, R"(\p{N}+)", R"([0-9][0-9][0-9])"}},
+      {{"gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "granite-docling", "exaone4",
+        "gigachat", "mellum", "a.x-4.0"},
        {kGpt2}},
       {{"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"},
        {kLlama3},
@@ -88,7 +89,8 @@ const std::vector<Rule>& Rules() {
         "solar-open"},
        {kQwen2}},
       {{"qwen35"}, {kQwen35}},
-      {{"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2"},
+      {{"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b",
+        "mellum2"},
        {R"(\p{N})", kGpt2}},
       {{"falcon"}, {R"([\p{P}$+<=>^~|`]+)", kGpt2, R"([0-9][0-9][0-9])"}},
       // \s+$ of the original with a look-behind: otherwise every space of a long run that is not at
@@ -103,7 +105,7 @@ const std::vector<Rule>& Rules() {
   return rules;
 }
 
-const Rule& RuleNamed(std::string_view name) {
+const Rule& RuleNamed(std::string_view name, std::string_view file) {
   std::string names;
   for (const Rule& rule : Rules()) {
     for (const std::string_view known : rule.names) {
@@ -112,7 +114,7 @@ const Rule& RuleNamed(std::string_view name) {
       names += known;
     }
   }
-  throw Error(ErrorCode::kUnsupported, StrCat("pre-tokeniser '", Printable(name),
+  throw Error(ErrorCode::kUnsupported, StrCat(file, ": pre-tokeniser '", Printable(name),
                                               "' (tokenizer.ggml.pre) is none of: ", names));
 }
 
@@ -123,9 +125,9 @@ std::string Expand(std::string_view pattern) {
     bool negated = false;
   };
   static constexpr Name kNames[] = {
-      {R"(\p{Cased})", kCased},   {R"(\p{Wide})", kDeepSeekWide}, {R"(\p{L})", kLetter},
-      {R"(\p{N})", kNumber},      {R"(\p{P})", kPunctuation},     {R"(\p{M})", kMark},
-      {R"(\s)", kSpace},          {R"(\S)", kSpace, true},
+      {R"(\p{Cased})", kCased}, {R"(\p{Wide})", kDeepSeekWide}, {R"(\p{L})", kLetter},
+      {R"(\p{N})", kNumber},    {R"(\p{P})", kPunctuation},     {R"(\p{M})", kMark},
+      {R"(\s)", kSpace},        {R"(\S)", kSpace, true},
   };
   std::string out;
   bool in_class = false;
@@ -167,7 +169,7 @@ class PreTokenizer::Pattern {
     size_t at = 0;
     code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(expanded.data()), expanded.size(),
                               PCRE2_UTF | PCRE2_UCP, &error, &at, nullptr));
-    EDGEWISE_CHECK(code_ != nullptr);                  // our own patterns
+    EDGEWISE_CHECK(code_ != nullptr);                    // our own patterns
     pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE);  // without it the interpreter runs: slower
   }
 
@@ -209,8 +211,8 @@ class PreTokenizer::Pattern {
   std::unique_ptr<pcre2_code, CodeDeleter> code_;
 };
 
-PreTokenizer::PreTokenizer(std::string_view name) {
-  const Rule& rule = RuleNamed(name);
+PreTokenizer::PreTokenizer(std::string_view name, std::string_view file) {
+  const Rule& rule = RuleNamed(name, file);
   ignore_merges_ = rule.ignore_merges;
   add_bos_ = rule.add_bos;
   for (const char* pattern : rule.patterns) patterns_.emplace_back(pattern);

@@ -2,17 +2,11 @@
 
 #include <algorithm>
 #include <cctype>
-#include <queue>
-
-#include "base/error.h"
+#include <optional>
+#include <type_traits>
 
 namespace edgewise {
 namespace {
-
-bool IsSpecial(TokenType type) {
-  return type == TokenType::kControl || type == TokenType::kUnknown ||
-         type == TokenType::kUserDefined;
-}
 
 // Of Phi-3's special tokens only these keep the white space behind them.
 bool KeepsSpaceBehind(std::string_view text) {
@@ -32,22 +26,11 @@ struct Occurrence {
 }  // namespace
 
 SpecialMatcher::SpecialMatcher(const Vocabulary& vocabulary) {
-  size_t count = 0;
-  const auto is_mine = [&](TokenId id) {
-    return IsSpecial(vocabulary.Type(id)) && !vocabulary.Text(id).empty();
-  };
-  for (uint32_t id = 0; id < vocabulary.size(); ++id) count += is_mine(static_cast<TokenId>(id));
-  sorted_.reserve(count);
   for (uint32_t i = 0; i < vocabulary.size(); ++i) {
     const auto id = static_cast<TokenId>(i);
-    if (!is_mine(id)) continue;
-    if (vocabulary.Text(id).size() > kMaxSpecialTokenBytes) {
-      throw Error(ErrorCode::kLimit,
-                  StrCat("special token ", id, " has ", vocabulary.Text(id).size(),
-                         " bytes; the limit is ", kMaxSpecialTokenBytes));
-    }
-    sorted_.push_back(id);
+    if (vocabulary.IsSpecial(id) && !vocabulary.Text(id).empty()) sorted_.push_back(id);
   }
+  sorted_.shrink_to_fit();
   std::sort(sorted_.begin(), sorted_.end(), [&](TokenId a, TokenId b) {
     const int order = vocabulary.Text(a).compare(vocabulary.Text(b));
     return order != 0 ? order < 0 : a < b;
@@ -58,11 +41,13 @@ SpecialMatcher::SpecialMatcher(const Vocabulary& vocabulary) {
 
 uint64_t SpecialMatcher::PlanMemoryBytes(const Gguf& file) {
   const GgufValue* value = file.Find("tokenizer.ggml.token_type");
-  if (value == nullptr) return 0;
-  const auto types = value->AsIntegers();
+  const auto types = value == nullptr ? std::nullopt : value->AsIntegers();
   if (!types) return 0;
-  return 4 * static_cast<uint64_t>(std::count_if(types->begin(), types->end(), [](int64_t type) {
-           return type >= 0 && type <= 6 && IsSpecial(static_cast<TokenType>(type));
+  constexpr int64_t kSpecial[] = {static_cast<int64_t>(TokenType::kControl),
+                                  static_cast<int64_t>(TokenType::kUnknown),
+                                  static_cast<int64_t>(TokenType::kUserDefined)};
+  return 4 * static_cast<uint64_t>(std::count_if(types->begin(), types->end(), [&](int64_t type) {
+           return std::find(std::begin(kSpecial), std::end(kSpecial), type) != std::end(kSpecial);
          }));
 }
 
@@ -85,8 +70,8 @@ std::string_view SpecialMatcher::LongestAt(const Vocabulary& vocabulary, std::st
     const auto next = static_cast<uint8_t>(text[depth]);
     if (at_depth(low) == next && at_depth(high - 1) == next) continue;  // the usual case
     const auto begin = sorted_.begin();
-    const auto narrowed = std::equal_range(
-        begin + low, begin + high, next, [&](const auto& a, const auto& b) {
+    const auto narrowed =
+        std::equal_range(begin + low, begin + high, next, [&](const auto& a, const auto& b) {
           const auto byte_of = [&](const auto& x) -> uint8_t {
             if constexpr (std::is_same_v<std::decay_t<decltype(x)>, TokenId>) {
               return static_cast<uint8_t>(vocabulary.Text(x)[depth]);
@@ -118,7 +103,8 @@ std::vector<SpecialMatcher::Fragment> SpecialMatcher::Split(const Vocabulary& vo
     const auto byte = static_cast<uint8_t>(text[i]);
     if (first_[byte] != first_[byte + 1]) add_longest(i, size - i);
   }
-  if (found.empty()) return size == 0 ? std::vector<Fragment>{} : std::vector{Fragment{0, size, -1}};
+  if (found.empty())
+    return size == 0 ? std::vector<Fragment>{} : std::vector{Fragment{0, size, -1}};
 
   // What is taken was at least as long as what comes now, so an overlap covers one of its ends. One
   // that only runs into a taken token may still have a shorter token in front of that.
@@ -152,7 +138,8 @@ std::vector<SpecialMatcher::Fragment> SpecialMatcher::Split(const Vocabulary& vo
     add_text(token.begin);
     fragments.push_back(token);
     at = token.end;
-    if (!vocabulary.strips_after_special || KeepsSpaceBehind(vocabulary.Text(token.token))) continue;
+    if (!vocabulary.strips_after_special || KeepsSpaceBehind(vocabulary.Text(token.token)))
+      continue;
     while (at < size && !taken[at] && std::isspace(static_cast<unsigned char>(text[at]))) ++at;
   }
   add_text(size);

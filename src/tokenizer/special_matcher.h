@@ -19,15 +19,14 @@ class SpecialMatcher {
     TokenId token;
   };
 
-  // Collects control, unknown and user-defined tokens. Throws Error(kLimit) when one of them is longer
-  // than kMaxSpecialTokenBytes.
+  // Collects the special tokens, which have at most kMaxSpecialTokenBytes.
   explicit SpecialMatcher(const Vocabulary& vocabulary);
   static uint64_t PlanMemoryBytes(const Gguf& file);
   uint64_t MemoryBytes() const { return 4 * sorted_.capacity(); }
 
-  // Cuts `text` at the tokens found; of overlapping ones the longest wins, then the leftmost. Control
-  // and unknown tokens count only with `parse_special`. Time: linear in the text for texts without
-  // special tokens, at worst the longest special token's length times that.
+  // Cuts `text` at the tokens found; of overlapping ones the longest wins, then the leftmost.
+  // Control and unknown tokens count only with `parse_special`. Time: linear in the text for texts
+  // without special tokens, at worst the longest special token's length times that.
   std::vector<Fragment> Split(const Vocabulary& vocabulary, std::string_view text,
                               bool parse_special) const;
 
@@ -35,8 +34,8 @@ class SpecialMatcher {
   std::string_view LongestAt(const Vocabulary& vocabulary, std::string_view text,
                              bool parse_special, TokenId& token) const;
 
-  std::vector<TokenId> sorted_;               // by text
-  std::array<uint32_t, 257> first_ = {};      // sorted_[first_[b], first_[b + 1]) start with byte b
+  std::vector<TokenId> sorted_;           // by text
+  std::array<uint32_t, 257> first_ = {};  // sorted_[first_[b], first_[b + 1]) start with byte b
 };
 
 }  // namespace edgewise

@@ -89,8 +89,7 @@ uint64_t SpmTokenizer::ModelBytes() const {
 
 void SpmTokenizer::EncodeText(std::string_view text, bool after_special,
                               std::vector<TokenId>& ids) const {
-  const std::string marked =
-      MarkSpaces(text, vocabulary().add_space_prefix && after_special);
+  const std::string marked = MarkSpaces(text, vocabulary().add_space_prefix && after_special);
   std::vector<Symbol> symbols;
   std::vector<MergeCandidate> heap;
   for (std::string_view rest = marked; !rest.empty();) {
@@ -101,8 +100,7 @@ void SpmTokenizer::EncodeText(std::string_view text, bool after_special,
 }
 
 void SpmTokenizer::EncodePart(std::string_view marked, std::vector<Symbol>& symbols,
-                              std::vector<MergeCandidate>& heap,
-                              std::vector<TokenId>& ids) const {
+                              std::vector<MergeCandidate>& heap, std::vector<TokenId>& ids) const {
   const Vocabulary& v = vocabulary();
   symbols.clear();
   for (uint32_t at = 0; at < marked.size();) {

@@ -1,5 +1,5 @@
-// SentencePiece-style tokens (tokenizer.ggml.model = "llama"): space becomes U+2581, characters merge
-// by score, what is no token falls back to its bytes' tokens.
+// SentencePiece-style tokens (tokenizer.ggml.model = "llama"): space becomes U+2581, characters
+// merge by score, what is no token falls back to its bytes' tokens.
 #pragma once
 
 #include <array>
@@ -29,8 +29,8 @@ class SpmTokenizer final : public Tokenizer {
   // No token has a space mark behind another character: then nothing merges across the start of a
   // word, and words can be merged one by one, in the cache instead of all over the text.
   bool words_are_apart_ = true;
-  std::vector<uint32_t> priorities_;        // of each token: the better its score, the smaller
-  std::array<TokenId, 256> byte_tokens_;    // <0xXX>, else the byte as a text, else unknown, else -1
+  std::vector<uint32_t> priorities_;      // of each token: the better its score, the smaller
+  std::array<TokenId, 256> byte_tokens_;  // <0xXX>, else the byte as a text, else unknown, else -1
 };
 
 }  // namespace edgewise

@@ -36,8 +36,8 @@ void ReadAdditions(const Gguf& file, bool spm, bool default_bos, Vocabulary& voc
   };
   vocabulary.add_bos = read("tokenizer.ggml.add_bos_token", default_bos, vocabulary.bos,
                             "tokenizer.ggml.bos_token_id");
-  vocabulary.add_eos = read("tokenizer.ggml.add_eos_token", false, vocabulary.eos,
-                            "tokenizer.ggml.eos_token_id");
+  vocabulary.add_eos =
+      read("tokenizer.ggml.add_eos_token", false, vocabulary.eos, "tokenizer.ggml.eos_token_id");
 }
 
 }  // namespace
@@ -55,7 +55,7 @@ std::unique_ptr<const Tokenizer> Tokenizer::FromGguf(const Gguf& file) {
     ReadAdditions(file, spm, /*default_bos=*/true, vocabulary);
     return std::make_unique<const SpmTokenizer>(file, std::move(vocabulary));
   }
-  PreTokenizer pre_tokenizer(file.String("tokenizer.ggml.pre", "default"));
+  PreTokenizer pre_tokenizer(file.String("tokenizer.ggml.pre", "default"), file.path());
   ReadAdditions(file, spm, pre_tokenizer.add_bos(), vocabulary);
   return std::make_unique<const BpeTokenizer>(file, std::move(vocabulary),
                                               std::move(pre_tokenizer));
@@ -75,9 +75,9 @@ size_t Tokenizer::MemoryBytes() const {
 
 std::vector<TokenId> Tokenizer::Encode(std::string_view text, const EncodeOptions& options) const {
   if (text.size() > kMaxTextBytes) {
-    throw Error(ErrorCode::kLimit, StrCat("a text of ", HumanBytes(text.size()),
-                                          " to tokenise; the limit is ", HumanBytes(kMaxTextBytes),
-                                          ": give it in parts"));
+    throw Error(ErrorCode::kLimit,
+                StrCat("a text of ", HumanBytes(text.size()), " to tokenise; the limit is ",
+                       HumanBytes(kMaxTextBytes), ": give it in parts"));
   }
   const Vocabulary& v = *vocabulary_;
   std::vector<TokenId> ids;

@@ -19,7 +19,13 @@ namespace edgewise {
 
 // tokenizer.ggml.token_type
 enum class TokenType : uint8_t {
-  kUndefined = 0, kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6,
+  kUndefined = 0,
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6,
 };
 
 class SpecialMatcher;
@@ -27,23 +33,24 @@ class Vocabulary;
 
 class Tokenizer {
  public:
-  // Reads tokenizer.ggml.*; a vocabulary-only file is enough, and it may be closed afterwards. Throws
-  // Error(kBadFile | kUnsupported | kLimit): missing or contradictory keys, ids out of range, unknown
-  // tokenizer model or pre-tokeniser (the message lists those supported).
+  // Reads tokenizer.ggml.*; a vocabulary-only file is enough, and it may be closed afterwards.
+  // Throws Error(kBadFile | kUnsupported | kLimit): missing or contradictory keys, ids out of
+  // range, unknown tokenizer model or pre-tokeniser (the message lists those supported).
   static std::unique_ptr<const Tokenizer> FromGguf(const Gguf& file);
   virtual ~Tokenizer();
   Tokenizer(const Tokenizer&) = delete;
   Tokenizer& operator=(const Tokenizer&) = delete;
 
-  static constexpr size_t kMaxTextBytes = size_t{256} << 20;  // encoding takes up to 40 bytes a byte
+  static constexpr size_t kMaxTextBytes = size_t{256}
+                                          << 20;  // encoding takes up to 40 bytes a byte
 
   struct EncodeOptions {
     bool add_special = true;    // BOS in front (and EOS behind) where the vocabulary says so
     bool parse_special = true;  // control tokens spelt in the text become their ids
   };
-  // Any bytes: what is not UTF-8 is encoded byte by byte as the vocabulary allows. A byte that no token
-  // stands for becomes SPM's unknown token, in BPE nothing. Throws Error(kLimit), for a text over
-  // kMaxTextBytes only.
+  // Any bytes: what is not UTF-8 is encoded byte by byte as the vocabulary allows. A byte that no
+  // token stands for becomes SPM's unknown token, in BPE nothing. Throws Error(kLimit), for a text
+  // over kMaxTextBytes only.
   std::vector<TokenId> Encode(std::string_view text, const EncodeOptions& options) const;
 
   // The bytes of one token; control tokens are empty unless `special`. Ids out of range are empty.
@@ -74,8 +81,8 @@ class Tokenizer {
   const Vocabulary& vocabulary() const { return *vocabulary_; }
 
  private:
-  // Appends the ids of a text without special tokens; `after_special`: nothing or a special token is
-  // in front of it.
+  // Appends the ids of a text without special tokens; `after_special`: nothing or a special token
+  // is in front of it.
   virtual void EncodeText(std::string_view text, bool after_special,
                           std::vector<TokenId>& ids) const = 0;
   // Appends the bytes of a token of type kNormal.

@@ -10,8 +10,8 @@ namespace edgewise {
 namespace {
 
 struct LeadByte {
-  size_t length;                    // of the character it starts; 0: starts none
-  uint8_t second_min, second_max;   // allowed second byte; the others are 80..BF
+  size_t length;                   // of the character it starts; 0: starts none
+  uint8_t second_min, second_max;  // allowed second byte; the others are 80..BF
 };
 
 LeadByte LeadOf(uint8_t byte) {

@@ -15,21 +15,22 @@ constexpr std::string_view kTokensKey = "tokenizer.ggml.tokens";
 constexpr std::string_view kTypesKey = "tokenizer.ggml.token_type";
 constexpr uint32_t kEmptySlot = 0xFFFFFFFF;
 
-// Texts by which the ecosystem's engines recognise tokens whose ids files often lack. Such a token is
-// a control token whatever its stored type says. In each list the first text present counts.
+// Texts by which the ecosystem's engines recognise tokens whose ids files often lack. Such a token
+// is a control token whatever its stored type says. In each list the first text present counts.
 constexpr std::string_view kEotTexts[] = {
-    "<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>",
-    "<EOT>", "_<EOT>", "[EOT]", "<｜end▁of▁sentence｜>", "<end_of_utterance>"};
+    "<|eot_id|>",        "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>",
+    "<|end_of_text|>",   "<EOT>",      "_<EOT>",  "[EOT]",         "<｜end▁of▁sentence｜>",
+    "<end_of_utterance>"};
 constexpr std::string_view kEomTexts[] = {"<|eom_id|>"};
-constexpr std::string_view kFimPreTexts[] = {
-    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>",
-    "<|code_prefix|>", "<|prefix|>"};
-constexpr std::string_view kFimSufTexts[] = {
-    "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>",
-    "<|code_suffix|>", "<|suffix|>"};
-constexpr std::string_view kFimMidTexts[] = {
-    "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>",
-    "<|code_middle|>", "<|middle|>"};
+constexpr std::string_view kFimPreTexts[] = {"<|fim_prefix|>",  "<fim-prefix>", "<fim_prefix>",
+                                             "<｜fim▁begin｜>", "<PRE>",        "▁<PRE>",
+                                             "<|code_prefix|>", "<|prefix|>"};
+constexpr std::string_view kFimSufTexts[] = {"<|fim_suffix|>",  "<fim-suffix>", "<fim_suffix>",
+                                             "<｜fim▁hole｜>",  "<SUF>",        "▁<SUF>",
+                                             "<|code_suffix|>", "<|suffix|>"};
+constexpr std::string_view kFimMidTexts[] = {"<|fim_middle|>",  "<fim-middle>", "<fim_middle>",
+                                             "<｜fim▁end｜>",   "<MID>",        "▁<MID>",
+                                             "<|code_middle|>", "<|middle|>"};
 constexpr std::string_view kFimPadTexts[] = {"<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>",
                                              "[PAD]"};
 constexpr std::string_view kFimRepTexts[] = {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>",
@@ -37,11 +38,28 @@ constexpr std::string_view kFimRepTexts[] = {"<|fim_repo|>", "<|repo_name|>", "<
 constexpr std::string_view kFimSepTexts[] = {"<|file_sep|>"};
 
 // All of these end generation, wherever they occur in a vocabulary.
-constexpr std::string_view kEndTexts[] = {
-    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>",
-    "<end_of_turn>", "<|endoftext|>", "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]",
-    "<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>",
-    "<｜end▁of▁sentence｜>", "[e~["};
+constexpr std::string_view kEndTexts[] = {"<|eot_id|>",
+                                          "<|im_end|>",
+                                          "<|end|>",
+                                          "<|return|>",
+                                          "<|call|>",
+                                          "<|flush|>",
+                                          "<|calls|>",
+                                          "<end_of_turn>",
+                                          "<|endoftext|>",
+                                          "</s>",
+                                          "<|eom_id|>",
+                                          "<EOT>",
+                                          "_<EOT>",
+                                          "[EOT]",
+                                          "[EOS]",
+                                          "<|end_of_text|>",
+                                          "<end_of_utterance>",
+                                          "<eos>",
+                                          "<turn|>",
+                                          "<|tool_response>",
+                                          "<｜end▁of▁sentence｜>",
+                                          "[e~["};
 
 // Parts of a message that applications want to see in the output.
 constexpr std::string_view kShownTexts[] = {"<|channel|>", "<|message|>", "<|start|>",
@@ -69,8 +87,8 @@ uint64_t SlotCount(uint64_t tokens) { return 2 * tokens; }
 }  // namespace
 
 uint64_t HashBytes(std::string_view text) {
-  // Multiply and fold, eight bytes at a time. Speed matters, resistance to attack does not: kMaxProbes
-  // bounds what a crafted file can cost.
+  // Multiply and fold, eight bytes at a time. Speed matters, resistance to attack does not:
+  // kMaxProbes bounds what a crafted file can cost.
   uint64_t hash = 0x9E3779B97F4A7C15u ^ text.size();
   const auto mix = [&hash](uint64_t word) {
     hash = (hash ^ word) * 0xD6E8FEB86659FD93u;
@@ -105,9 +123,10 @@ int ByteOfTokenText(std::string_view text) {
 Vocabulary::Vocabulary(const Gguf& file) {
   ReadTexts(file);
   ReadTypes(file);
-  BuildIndex();
+  BuildIndex(file);
   ReadSpecialIds(file);
   FindSpecialTokens();
+  CheckSpecialTokens(file);
 }
 
 uint64_t Vocabulary::PlanMemoryBytes(const Gguf& file) {
@@ -168,7 +187,7 @@ void Vocabulary::ReadTypes(const Gguf& file) {
   }
 }
 
-void Vocabulary::BuildIndex() {
+void Vocabulary::BuildIndex(const Gguf& file) {
   slots_.assign(SlotCount(size()), kEmptySlot);
   for (uint32_t id = 0; id < size(); ++id) {
     const std::string_view text = Text(static_cast<TokenId>(id));
@@ -183,7 +202,7 @@ void Vocabulary::BuildIndex() {
       }
       if (probes == kMaxProbes) {
         throw Error(ErrorCode::kLimit,
-                    StrCat("vocabulary index: token ", id, " ('", Printable(text),
+                    StrCat(file.path(), ": token ", id, " ('", Printable(text),
                            "') collides with over ", kMaxProbes, " others; the file is crafted"));
       }
       if (++at == slots_.size()) at = 0;
@@ -282,6 +301,22 @@ void Vocabulary::FindSpecialTokens() {
   std::sort(ends.begin(), ends.end());
   ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
   ends.shrink_to_fit();
+}
+
+bool Vocabulary::IsSpecial(TokenId id) const {
+  const TokenType type = types_[id];
+  return type == TokenType::kControl || type == TokenType::kUnknown ||
+         type == TokenType::kUserDefined;
+}
+
+void Vocabulary::CheckSpecialTokens(const Gguf& file) const {
+  for (uint32_t i = 0; i < size(); ++i) {
+    const auto id = static_cast<TokenId>(i);
+    if (!IsSpecial(id) || Text(id).size() <= kMaxSpecialTokenBytes) continue;
+    throw Error(ErrorCode::kLimit,
+                StrCat(file.path(), ": special token ", id, " has ", Text(id).size(),
+                       " bytes; the limit is ", kMaxSpecialTokenBytes));
+  }
 }
 
 bool Vocabulary::IsEndOfGeneration(TokenId id) const {

@@ -16,14 +16,14 @@
 namespace edgewise {
 
 // Limits for hostile files. Real vocabularies have up to 262,144 tokens of up to about 200 bytes.
-inline constexpr uint64_t kMaxTokens = 1u << 24;        // the index keeps ids in 24 bits
-inline constexpr size_t kMaxTokenBytes = 65535;         // bounds a look-up while merging
-inline constexpr size_t kMaxSpecialTokenBytes = 512;    // bounds the search for one at each byte
+inline constexpr uint64_t kMaxTokens = 1u << 24;      // the index keeps ids in 24 bits
+inline constexpr size_t kMaxTokenBytes = 65535;       // bounds a look-up while merging
+inline constexpr size_t kMaxSpecialTokenBytes = 512;  // bounds the search for one at each byte
 // No honest table comes near this many probes (linear probing, load at most 2/3): a file that does
 // was made to collide.
 inline constexpr uint32_t kMaxProbes = 1024;
 
-// Mixes 64 bits so that its high half selects a slot and its low byte can serve as a tag.
+// Its high half selects a slot, its low byte can serve as a tag.
 uint64_t HashBytes(std::string_view text);
 
 class Vocabulary {
@@ -40,6 +40,8 @@ class Vocabulary {
     return std::string_view(text_).substr(begin_[id], begin_[id + 1] - begin_[id]);
   }
   TokenType Type(TokenId id) const { return types_[id]; }
+  // Control, unknown and user-defined tokens: a text may spell them.
+  bool IsSpecial(TokenId id) const;
   bool Has(TokenId id) const { return id >= 0 && static_cast<uint32_t>(id) < size(); }
   // -1 when absent; empty texts are absent. Of several tokens with one text the last is found.
   TokenId Find(std::string_view text) const;
@@ -55,16 +57,17 @@ class Vocabulary {
   void ReadTexts(const Gguf& file);
   void ReadTypes(const Gguf& file);
   void ReadSpecialIds(const Gguf& file);
-  void BuildIndex();
+  void BuildIndex(const Gguf& file);
   void FindSpecialTokens();
+  void CheckSpecialTokens(const Gguf& file) const;
   void SetType(TokenId id, TokenType type) { types_[id] = type; }
   TokenId MarkFirst(std::span<const std::string_view> texts);
 
-  std::string text_;                         // all texts, one behind the other
-  std::vector<uint32_t> begin_;              // size() + 1 offsets into text_
+  std::string text_;             // all texts, one behind the other
+  std::vector<uint32_t> begin_;  // size() + 1 offsets into text_
   std::vector<TokenType> types_;
-  std::vector<uint32_t> slots_;              // tag << 24 | id, or kEmptySlot
-  std::vector<TokenId> end_of_generation_;   // sorted
+  std::vector<uint32_t> slots_;             // tag << 24 | id, or kEmptySlot
+  std::vector<TokenId> end_of_generation_;  // sorted
   size_t longest_text_ = 0;
 };
 
