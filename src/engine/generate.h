@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,22 +20,30 @@ const char* NameOf(StopReason reason);
 
 struct GenerateOptions {
   uint32_t max_tokens = 0;     // 0: until another reason
-  bool context_shift = false;  // at the end of the context: keep the first `keep` tokens and the newer
-                               // half of the rest, recompute them, go on
+  bool context_shift = false;  // at the end of the context: keep the first `keep` tokens and the
+                               // newer half of the rest, recompute them, go on
   uint32_t keep = 0;
+  bool hash_logits = false;                   // costs 0.2 ms a token for a vocabulary of 150,000
   const std::atomic<bool>* cancel = nullptr;  // looked at before every step
+  // Called after each chunk of the prompt but the last, with the tokens done and the whole number.
+  std::function<void(uint32_t done, uint32_t total)> on_prefill = {};
 };
 
 struct GenerateResult {
   StopReason reason = StopReason::kLength;
   uint32_t prompt_tokens = 0;     // prefilled in this call
   uint32_t generated_tokens = 0;  // sampled, the end-of-generation token included
-  Seconds prefill{0}, decode{0};  // decode: from the first token on, generated_tokens - 1 steps
-  uint64_t logits_hash = 0;       // FNV-1a over the bits of all logits sampled from
+  uint32_t context_shifts = 0;
+  Seconds prefill{0};      // to the logits of the last prompt token
+  Seconds first_token{0};  // to the first token, handed to on_token: the TTFT
+  Seconds decode{0};       // from the first token on, generated_tokens - 1 steps
+  // With hash_logits: FNV-1a (64 bits) over all logits sampled from, a step for the 32 bits of
+  // each.
+  uint64_t logits_hash = 0;
 };
 
-// One conversation in one slot. Keeps the tokens that the KV cache holds, so that a next prompt that
-// continues them prefills only what is new.
+// One conversation in one slot. Keeps the tokens that the KV cache holds, so that a next prompt
+// that continues them prefills only what is new.
 class Generator {
  public:
   Generator(Engine& engine, uint32_t slot);
@@ -44,19 +53,25 @@ class Generator {
   using OnToken = FunctionRef<bool(TokenId)>;
   using IsEnd = FunctionRef<bool(TokenId)>;
 
-  // Continues from `tokens`, the whole text so far as ids (at least one): what agrees with the cache
-  // is kept, the rest prefilled. Throws Error(kLimit) when they do not fit into the context.
+  // Continues from `tokens`, the whole text so far as ids (at least one): what agrees with the
+  // cache is kept, the rest prefilled, and the sampler's memory is this text. Throws Error(kLimit)
+  // when they do not fit into the context, Error(kUsage) when `keep` leaves nothing to shift.
   GenerateResult Generate(std::span<const TokenId> tokens, Sampler& sampler,
                           const GenerateOptions& options, IsEnd is_end, OnToken on_token);
 
+  // What the KV cache holds. The last token sampled is not in it: nothing was computed on it yet.
   std::span<const TokenId> cached() const { return cached_; }
 
  private:
+  // Both return the logits after the last token, empty when cancelled.
   std::span<const float> Prefill(std::span<const TokenId> tokens, const GenerateOptions& options);
+  std::span<const float> Advance(TokenId token, const GenerateOptions& options,
+                                 GenerateResult& result);
+  uint32_t CommonPrefix(std::span<const TokenId> tokens) const;
 
   Engine& engine_;
   uint32_t slot_;
-  std::vector<TokenId> cached_;
+  std::vector<TokenId> cached_, shifted_;  // room for the context, so that decode allocates nothing
 };
 
 }  // namespace edgewise

@@ -2,20 +2,22 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "base/system_memory.h"
 #include "engine/engine.h"
 #include "model/model.h"
 
 namespace edgewise {
 
 struct MemoryPlan {
-  uint64_t mapped = 0;     // the model file's pages: shared with the page cache, reclaimable
+  uint64_t mapped = 0;  // the model file's pages: shared with the page cache, reclaimable
   uint64_t kv = 0;
   uint64_t scratch = 0;
   uint64_t tokenizer = 0;
   uint64_t sampler = 0;
-  uint64_t program = 0;    // the process itself: heap of the loaded tables, stacks, libraries' data
+  uint64_t program = 0;  // the process itself: heap of the loaded tables, stacks, libraries' data
 
   uint64_t private_bytes() const { return kv + scratch + tokenizer + sampler + program; }
   uint64_t total() const { return mapped + private_bytes(); }
@@ -25,8 +27,10 @@ MemoryPlan PlanMemory(const Gguf& file, const Model& model, const EngineOptions&
                       uint64_t tokenizer_bytes, uint64_t sampler_bytes);
 
 // Throws Error(kLimit), with the figures and what to change (a context that would fit, a smaller KV
-// type), when the plan exceeds what the system says is available; does nothing when it does not say.
-void CheckPlan(const MemoryPlan& plan, const Model& model, const EngineOptions& resolved);
+// type or batch), when the plan exceeds what is available; does nothing when the system does not
+// say.
+void CheckPlan(const MemoryPlan& plan, const Model& model, const EngineOptions& resolved,
+               const std::optional<MemoryLimit>& limit = AvailableMemory());
 
 // "weights 636.2 MiB (mapped) + KV 44.0 MiB + ... = 702.1 MiB"
 std::string ToText(const MemoryPlan& plan);

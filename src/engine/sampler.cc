@@ -140,6 +140,12 @@ void Sampler::Accept(TokenId token) {
   ++counts_[static_cast<size_t>(token)];
 }
 
+void Sampler::ForgetText() {
+  std::fill(counts_.begin(), counts_.end(), 0);
+  recent_.clear();
+  recent_at_ = 0;
+}
+
 // Fills logits_: finite or -infinity, with bias and penalties.
 void Sampler::Adjust(std::span<const float> logits) {
   for (size_t i = 0; i < logits.size(); ++i) {

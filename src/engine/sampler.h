@@ -25,7 +25,7 @@ struct SamplerOptions {
   float frequency_penalty = 0;  // subtracted once per occurrence
   float presence_penalty = 0;   // subtracted once
   uint32_t penalty_last = 64;   // tokens looked back on; 0: none
-  std::vector<std::pair<TokenId, float>> logit_bias;  // -inf forbids
+  std::vector<std::pair<TokenId, float>> logit_bias = {};  // -inf forbids
   uint64_t seed = 0;
 };
 // Throws Error(kUsage) naming the option: NaN, negative temperature, top_p outside [0, 1], ...
@@ -43,6 +43,8 @@ class Sampler {
   TokenId Sample(std::span<const float> logits);
   // Tells of a token now in the text (prompt tokens too), for the penalties.
   void Accept(TokenId token);
+  // Forgets the text, not the random state.
+  void ForgetText();
 
   // Bytes that a sampler of this vocabulary holds.
   static uint64_t MemoryBytes(const SamplerOptions& options, uint32_t vocab);

@@ -254,6 +254,8 @@ TEST(Sampler, PenaltiesForgetWhatLiesFurtherBack) {
     sampler.Accept(text.back());
   }
   EXPECT_EQ(text, (std::vector<TokenId>{0, 1, 2, 0, 1, 2}));
+  sampler.ForgetText();
+  EXPECT_EQ(sampler.Sample(logits), 0);
 }
 
 TEST(Sampler, BiasOfMinusInfinityForbids) {

@@ -1,0 +1,111 @@
+#include "engine/memory_plan.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace edgewise {
+namespace {
+
+// Private pages of the running program before it opens a model: relocated data of itself and its
+// libraries, their heap, stdio, the main stack. Measured on Debian 12 (RssAnon of `edgewise`).
+constexpr uint64_t kProgramBytes = 1200 << 10;
+// A tensor's name and its share of the tables beyond their fixed-size entries.
+constexpr uint64_t kNameBytes = 32;
+
+uint64_t TableBytes(const Gguf& file, const Model& model, const EngineOptions& options) {
+  const uint64_t index = sizeof(uint32_t);
+  uint64_t bytes = file.entries().size() * (sizeof(GgufEntry) + index);
+  bytes += file.tensors().size() * (sizeof(GgufTensor) + index);
+  bytes += model.weights().size() * (sizeof(Weight) + kNameBytes);
+  bytes += model.layers().size() * sizeof(LayerWeights);
+  bytes += uint64_t{2} * options.context * sizeof(TokenId);  // the generator's text
+  return bytes;
+}
+
+// Private bytes with other options; the model's tables and vocabulary stay.
+uint64_t PrivateWith(const MemoryPlan& plan, const Model& model, const EngineOptions& options) {
+  const EngineMemory memory = PlanEngineMemory(model, options);
+  return plan.private_bytes() - plan.kv - plan.scratch + memory.kv + memory.scratch;
+}
+
+// The largest context, a multiple of 64 (or below 64), whose private bytes are within `budget`; 0
+// when there is none below the present one.
+uint32_t LargestContext(const MemoryPlan& plan, const Model& model, const EngineOptions& resolved,
+                        uint64_t budget) {
+  constexpr uint32_t kStep = 64;
+  uint32_t low = 0, high = resolved.context / kStep;  // low fits (or is 0)
+  EngineOptions options = resolved;
+  const auto fits = [&](uint32_t steps) {
+    options.context = steps * kStep;
+    options.batch = std::min(resolved.batch, options.context);
+    return PrivateWith(plan, model, options) <= budget;
+  };
+  while (low < high) {
+    const uint32_t middle = low + (high - low + 1) / 2;
+    if (fits(middle)) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  return low * kStep;
+}
+
+std::string Advice(const MemoryPlan& plan, const Model& model, const EngineOptions& resolved,
+                   uint64_t available) {
+  if (plan.mapped >= available) {
+    return "the weights alone are larger than that: use a smaller model, or quantize this one";
+  }
+  const uint64_t budget = available - plan.mapped;
+  std::string advice;
+  const auto add = [&](const std::string& text) {
+    advice += (advice.empty() ? "" : ", or ") + text;
+  };
+  if (const uint32_t context = LargestContext(plan, model, resolved, budget); context > 0) {
+    add(StrCat("use -c ", context));
+  }
+  for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {
+    EngineOptions options = resolved;
+    options.k_type = options.v_type = type;
+    if (PlanEngineMemory(model, options).kv >= plan.kv) continue;
+    const char* name = type == DType::kQ8_0 ? "q8_0" : "q4_0";
+    if (PrivateWith(plan, model, options) <= budget) {
+      add(StrCat("-ctk ", name, " -ctv ", name));
+      break;
+    }
+  }
+  if (advice.empty()) return "use a smaller model, or quantize this one";
+  return advice;
+}
+
+}  // namespace
+
+MemoryPlan PlanMemory(const Gguf& file, const Model& model, const EngineOptions& resolved,
+                      uint64_t tokenizer_bytes, uint64_t sampler_bytes) {
+  const EngineMemory memory = PlanEngineMemory(model, resolved);
+  return {.mapped = file.file_bytes(),
+          .kv = memory.kv,
+          .scratch = memory.scratch,
+          .tokenizer = tokenizer_bytes,
+          .sampler = sampler_bytes,
+          .program = kProgramBytes + TableBytes(file, model, resolved) + memory.stacks};
+}
+
+void CheckPlan(const MemoryPlan& plan, const Model& model, const EngineOptions& resolved,
+               const std::optional<MemoryLimit>& limit) {
+  if (!limit || plan.total() <= limit->available) return;
+  throw Error(ErrorCode::kLimit,
+              StrCat("this needs ", ToText(plan), ", but only ", HumanBytes(limit->available),
+                     " are available (", limit->source, "): ",
+                     Advice(plan, model, resolved, limit->available), "; --force runs it anyway"));
+}
+
+std::string ToText(const MemoryPlan& plan) {
+  return StrCat("weights ", HumanBytes(plan.mapped), " (mapped) + KV ", HumanBytes(plan.kv),
+                " + scratch ", HumanBytes(plan.scratch), " + tokenizer, sampler and program ",
+                HumanBytes(plan.tokenizer + plan.sampler + plan.program), " = ",
+                HumanBytes(plan.total()));
+}
+
+}  // namespace edgewise
