@@ -6,7 +6,8 @@
 
 namespace edgewise {
 
-// A non-owning reference to a callable: no allocation, two words. The callable must outlive it.
+// A non-owning reference to a callable: no allocation, two words. The callable must outlive it, so
+// take one as a parameter, and store one only where the caller is told to keep the callable.
 template <typename Signature>
 class FunctionRef;
 

@@ -19,7 +19,8 @@ class WeightStream {
   // Called after each window with the bytes computed so far, on the caller's thread.
   using Progress = FunctionRef<void(uint64_t bytes)>;
 
-  // All must outlive the stream. writer.BeginData() must have been called.
+  // All must outlive the stream, the callable behind `progress` too: name it, pass no temporary.
+  // writer.BeginData() must have been called.
   WeightStream(GgufWriter& writer, ThreadPool& pool, Progress progress)
       : writer_(writer), pool_(pool), progress_(progress) {}
 

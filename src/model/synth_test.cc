@@ -1,0 +1,140 @@
+#include "model/synth.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "base/error.h"
+#include "gguf/gguf.h"
+#include "model/model.h"
+#include "model/tensor_types.h"
+#include "quant/codec.h"
+
+namespace edgewise {
+namespace {
+
+class TemporaryPath {
+ public:
+  explicit TemporaryPath(const std::string& name)
+      : path_(testing::TempDir() + StrCat("edgewise-", getpid(), "-", name)) {}
+  ~TemporaryPath() { std::remove(path_.c_str()); }
+  operator const std::string&() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+ModelShape SmallShape(const char* like) {
+  ModelShape shape = ShapeNamed(like);
+  ModelConfig& c = shape.config;
+  c.vocab = 500;
+  c.width = 256;
+  c.layers = 3;
+  c.heads = 4;
+  c.kv_heads = 2;
+  c.head_dim = c.rope.dims = 32;
+  c.ffn = 512;
+  return shape;
+}
+
+constexpr auto NoProgress = [](uint64_t, uint64_t) {};
+
+std::string Contents(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+class SynthTypeTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(SynthTypeTest, MakesAModelOfFiniteWeights) {
+  for (const char* like : {"tinyllama-1.1b", "llama3.2-1b", "qwen2.5-0.5b", "qwen3-0.6b"}) {
+    SCOPED_TRACE(like);
+    const TemporaryPath path("synth.gguf");
+    const ModelShape shape = SmallShape(like);
+    const SynthReport report =
+        Synthesize(shape, path, {.type = GetParam(), .threads = 2}, NoProgress);
+    const Gguf file = Gguf::Open(path);
+    const Model model = Model::FromGguf(file);
+    EXPECT_EQ(model.parameters(), report.parameters);
+    EXPECT_EQ(model.weight_bytes(), report.weight_bytes);
+    EXPECT_EQ(model.tied_output(), shape.tied_output);
+    EXPECT_EQ(model.config().rope.base, shape.config.rope.base);
+    for (const GgufTensor& tensor : file.tensors()) EXPECT_NO_THROW(file.CheckFinite(tensor));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryType, SynthTypeTest,
+                         testing::Values("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1",
+                                         "Q8_0", "Q2_K", "Q3_K_S", "Q3_K_M", "Q3_K_L", "Q4_K_S",
+                                         "Q4_K_M", "Q5_K_S", "Q5_K_M", "Q6_K", "IQ4_NL"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST(SynthTest, TheFileDependsOnTheSeedAloneNotOnTheThreads) {
+  const ModelShape shape = SmallShape("smollm2-135m");
+  const TemporaryPath a("a.gguf"), b("b.gguf"), c("c.gguf");
+  Synthesize(shape, a, {.type = "Q4_K_M", .seed = 5, .threads = 1}, NoProgress);
+  Synthesize(shape, b, {.type = "Q4_K_M", .seed = 5, .threads = 3}, NoProgress);
+  Synthesize(shape, c, {.type = "Q4_K_M", .seed = 6, .threads = 1}, NoProgress);
+  EXPECT_TRUE(Contents(a) == Contents(b));
+  EXPECT_FALSE(Contents(a) == Contents(c));
+}
+
+TEST(SynthTest, RowsThatAreNoBlocksAreNoted) {
+  ModelShape shape = SmallShape("smollm2-135m");
+  shape.config.ffn = 172;  // the down projection's rows: no multiple of 32
+  const TemporaryPath path("notes.gguf");
+  const SynthReport report = Synthesize(shape, path, {.type = "Q8_0"}, NoProgress);
+  ASSERT_EQ(report.notes.size(), 3u);
+  EXPECT_EQ(report.notes[0], "blk.0.ffn_down.weight: F16, for rows of 172 are no blocks of Q8_0");
+}
+
+TEST(SynthTest, PureMeansOneTypeForEveryMatrix) {
+  const TemporaryPath path("pure.gguf");
+  Synthesize(SmallShape("tinyllama-1.1b"), path, {.type = "Q4_K_M", .pure = true}, NoProgress);
+  for (const GgufTensor& tensor : Gguf::Open(path).tensors()) {
+    EXPECT_EQ(tensor.type, tensor.rank == 1 ? DType::kF32 : DType::kQ4_K) << tensor.name;
+  }
+}
+
+TEST(SynthTest, WhatCannotBeMadeIsRefusedAndLeavesNoFile) {
+  const TemporaryPath path("refused.gguf");
+  const auto code = [&](const ModelShape& shape, const char* type) {
+    try {
+      Synthesize(shape, path, {.type = type}, NoProgress);
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return ErrorCode::kIo;
+  };
+  ModelShape small_vocabulary = SmallShape("tinyllama-1.1b");
+  small_vocabulary.config.vocab = kLeastVocabulary - 1;
+  EXPECT_EQ(code(small_vocabulary, "Q4_0"), ErrorCode::kUsage);
+  EXPECT_EQ(code(SmallShape("tinyllama-1.1b"), "Q4_Z"), ErrorCode::kUsage);
+  EXPECT_NE(access(std::string(path).c_str(), F_OK), 0);
+}
+
+TEST(SynthTest, VocabularyIsUniqueAndEveryWordIsMadeOfTwoOthers) {
+  for (const uint32_t size : {kLeastVocabulary, 1000u, 32000u}) {
+    const SynthVocabulary vocabulary = MakeSynthVocabulary(size);
+    ASSERT_EQ(vocabulary.tokens.size(), size);
+    ASSERT_EQ(vocabulary.scores.size(), size);
+    ASSERT_EQ(vocabulary.types.size(), size);
+    const std::set<std::string> unique(vocabulary.tokens.begin(), vocabulary.tokens.end());
+    EXPECT_EQ(unique.size(), size);
+    for (uint32_t i = kLeastVocabulary; i < size; ++i) {
+      const std::string& word = vocabulary.tokens[i];
+      // SPM reaches a word by merging all but its last letter with that letter.
+      EXPECT_TRUE(unique.contains(word.substr(0, word.size() - 1))) << word;
+      EXPECT_TRUE(unique.contains(word.substr(word.size() - 1))) << word;
+      EXPECT_LT(vocabulary.scores[i], vocabulary.scores[i - 1]);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace edgewise
