@@ -1,9 +1,9 @@
-// The flags of one verb: their names, where values go, what --help says. CLI11 parses; it is seen by
-// flags.cc only, because each file that includes it costs 8 seconds to compile.
+// The flags of one verb: their names, where values go, what --help says. CLI11 parses; it is seen
+// by flags.cc only, because each file that includes it costs 8 seconds to compile.
 //
-// Names are a comma-separated list, "-n,--predict"; short ones of several letters ("-ctk"), which the
-// ecosystem has, are allowed. Values must outlive parsing; what they hold beforehand is the default
-// that --help shows. A flag given twice, unless it is a list, is an error.
+// Names are a comma-separated list, "-n,--predict"; short ones of several letters ("-ctk"), which
+// the ecosystem has, are allowed. Values must outlive parsing; what they hold beforehand is the
+// default that --help shows. A flag given twice, unless it is a list, is an error.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +38,7 @@ class Flags {
   void Add(std::string names, std::optional<uint32_t>& value, std::string what, std::string help);
   void Add(std::string names, std::optional<uint64_t>& value, std::string what, std::string help);
   // May be given several times.
-  void Add(std::string names, std::vector<std::string>& values, std::string what,
-           std::string help);
+  void Add(std::string names, std::vector<std::string>& values, std::string what, std::string help);
   // "128,512,1024", or several times.
   void AddList(std::string names, std::vector<uint32_t>& values, std::string what,
                std::string help);

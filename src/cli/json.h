@@ -22,8 +22,8 @@ class Json {
   Json& operator=(Json&&) noexcept;
   ~Json();
 
-  // Setting a key again replaces its value. Bytes that are not UTF-8 become U+FFFD, numbers that are
-  // not finite become null: JSON has neither.
+  // Setting a key again replaces its value. Bytes that are not UTF-8 become U+FFFD, numbers that
+  // are not finite become null: JSON has neither.
   template <std::integral T>
   Json& Set(std::string_view key, T value) {
     return SetInteger(key, static_cast<int64_t>(value));

@@ -17,9 +17,9 @@
 namespace edgewise {
 
 // -m, and the bundled model when it is not given: in $EDGEWISE_MODELS, <program>/../share/edgewise/
-// models, or the source tree this program was built from. Throws Error(kNotFound) listing the places.
+// models, or the source tree this program was built from. Throws Error(kNotFound) listing the
+// places.
 std::string ModelPath(const std::optional<std::string>& given);
-bool IsBundled(const std::optional<std::string>& given);
 
 // -t -c -b -ctk -ctv --populate --force --backend --deterministic --check-tensors
 struct EngineFlags {
@@ -44,9 +44,9 @@ struct LoadedModel {
   std::unique_ptr<const Tokenizer> tokenizer;
 };
 
-// The plan of an engine for this model; throws Error(kLimit) when the machine has not that much memory
-// unless `force`.
+// The plan of an engine for this model; throws Error(kLimit) when the machine has not that much
+// memory unless `force`.
 MemoryPlan CheckedPlan(const LoadedModel& loaded, const EngineOptions& resolved,
-                       const SamplerOptions* sampler, bool force);
+                       const SamplerOptions& sampler, bool force);
 
 }  // namespace edgewise

@@ -11,7 +11,10 @@ extern const Verb kTokenizeVerb;
 
 std::span<const Verb* const> AllVerbs() {
   static constexpr const Verb* kVerbs[] = {
-      &kRunVerb, &kChatVerb, &kInspectVerb, &kTokenizeVerb,
+      &kRunVerb,
+      &kChatVerb,
+      &kInspectVerb,
+      &kTokenizeVerb,
   };
   return kVerbs;
 }

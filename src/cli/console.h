@@ -1,0 +1,54 @@
+// The terminal and the streams: progress, colour, Ctrl-C, input text.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/units.h"
+
+namespace edgewise {
+
+// While it lives, the first Ctrl-C sets flag() and the second ends the process as usual.
+class InterruptGuard {
+ public:
+  InterruptGuard();
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+  ~InterruptGuard();
+
+  const std::atomic<bool>& flag() const;
+};
+
+// "auto" (a terminal, and NO_COLOR is not set), "never", "always". For stdout.
+bool WantsColor(const std::string& choice);
+
+// A bar on stderr for what takes longer than two seconds; nothing when stderr is no terminal.
+class Progress {
+ public:
+  explicit Progress(std::string what);
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  ~Progress() { Clear(); }
+
+  void Show(uint64_t done, uint64_t total);
+  void Clear();
+
+ private:
+  std::string what_;
+  Seconds start_;
+  bool enabled_, shown_ = false;
+};
+
+// Writes to stdout at once, so that a stream is seen as it comes.
+void Write(std::string_view text);
+
+// The bytes of a file, or of standard input for "-". Throws Error(kNotFound | kIo), Error(kLimit)
+// beyond 256 MiB.
+std::string ReadText(const std::string& path);
+
+// \n \r \t \" \' \\ and \xHH replaced; any other backslash stays.
+std::string Unescape(std::string_view text);
+
+}  // namespace edgewise
