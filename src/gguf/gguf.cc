@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <numeric>
 
 #include "base/error.h"
 #include "gguf/part.h"
@@ -86,16 +85,10 @@ void Gguf::AddPart(std::span<const std::byte> bytes, const std::string& name) {
 }
 
 void Gguf::IndexTensors() {
-  by_name_.resize(tensors_.size());
-  std::iota(by_name_.begin(), by_name_.end(), 0u);
-  std::sort(by_name_.begin(), by_name_.end(),
-            [this](uint32_t a, uint32_t b) { return tensors_[a].name < tensors_[b].name; });
-  const auto twice = std::adjacent_find(
-      by_name_.begin(), by_name_.end(),
-      [this](uint32_t a, uint32_t b) { return tensors_[a].name == tensors_[b].name; });
-  if (twice != by_name_.end()) {
+  const auto name_of = [this](uint32_t i) { return tensors_[i].name; };
+  if (const auto twice = by_name_.Build(tensors_.size(), name_of)) {
     throw Error(ErrorCode::kBadFile,
-                StrCat(path_, ": tensor '", tensors_[*twice].name,
+                StrCat(path_, ": tensor '", name_of(*twice),
                        "' appears twice: the file is damaged, fetch it again"));
   }
 }
@@ -164,10 +157,8 @@ const GgufValue* Gguf::Find(std::string_view key) const {
 }
 
 const GgufTensor* Gguf::FindTensor(std::string_view name) const {
-  const auto at = std::lower_bound(
-      by_name_.begin(), by_name_.end(), name,
-      [this](uint32_t i, std::string_view wanted) { return tensors_[i].name < wanted; });
-  return at != by_name_.end() && tensors_[*at].name == name ? &tensors_[*at] : nullptr;
+  const auto at = by_name_.Find(name, [this](uint32_t i) { return tensors_[i].name; });
+  return at ? &tensors_[*at] : nullptr;
 }
 
 int64_t Gguf::Integer(std::string_view key, std::optional<int64_t> fallback) const {
@@ -214,6 +205,12 @@ void Gguf::CheckFinite(const GgufTensor& tensor) const {
 
 void Gguf::CheckIntact() const {
   for (const auto& part : parts_) part->CheckIntact();
+}
+
+std::vector<std::string> Gguf::paths() const {
+  std::vector<std::string> paths;
+  for (const auto& part : parts_) paths.push_back(part->path());
+  return paths;
 }
 
 void Gguf::Populate() const {

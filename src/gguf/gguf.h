@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/mapped_file.h"
+#include "gguf/name_index.h"
 #include "quant/dtype.h"
 
 namespace edgewise {
@@ -106,6 +107,7 @@ class Gguf {
   static Gguf FromBytes(std::span<const std::byte> bytes, std::string name);
 
   const std::string& path() const { return path_; }
+  std::vector<std::string> paths() const;  // of all parts; empty after FromBytes
   uint32_t version() const { return version_; }
   std::span<const GgufEntry> entries() const { return entries_; }
   std::span<const GgufTensor> tensors() const { return tensors_; }
@@ -144,7 +146,7 @@ class Gguf {
   std::vector<std::unique_ptr<MappedFile>> parts_;  // empty after FromBytes
   std::vector<GgufEntry> entries_;                  // of part 1
   std::vector<GgufTensor> tensors_;                 // of all parts, in file order
-  std::vector<uint32_t> by_key_, by_name_;          // indices sorted for Find
+  NameIndex by_key_, by_name_;
 };
 
 }  // namespace edgewise

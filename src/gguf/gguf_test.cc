@@ -163,6 +163,18 @@ TEST(GgufTest, OtherAlignments) {
   }
 }
 
+TEST(GgufTest, TensorsMayTouchAndLieInAnyOrder) {
+  const std::string bytes = RawGguf()
+                                .Tensor("b", {8}, DType::kF32, 32)
+                                .Tensor("a", {16}, DType::kF16, 0)
+                                .Data(std::string(32, 'a') + std::string(32, 'b'))
+                                .Build();
+  const Gguf file = Read(bytes);
+  for (const GgufTensor& tensor : file.tensors()) {
+    for (const std::byte byte : tensor.data) EXPECT_EQ(static_cast<char>(byte), tensor.name[0]);
+  }
+}
+
 TEST(GgufTest, AFileMayHoldOnlyMetadata) {
   const std::string bytes =
       RawGguf().Entry("general.architecture", GgufType::kString, RawString("gpt2")).Build();

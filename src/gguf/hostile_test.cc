@@ -181,6 +181,13 @@ std::vector<Hostile> Tensors() {
            .Data(data)
            .Build(),
        kBad, "tensor 'v': its data overlaps that of tensor 'w'"},
+      {"OverlapOfOneWeight",
+       RawGguf()
+           .Tensor("v", {17}, DType::kF16, 0)
+           .Tensor("w", {4}, DType::kF32, 32)
+           .Data(data)
+           .Build(),
+       kBad, "tensor 'w': its data overlaps that of tensor 'v'"},
       {"SameData",
        RawGguf()
            .Tensor("v", {4}, DType::kF32, 32)

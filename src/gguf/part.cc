@@ -216,15 +216,8 @@ class PartReader {
     }
     subject_ = nullptr;
 
-    part_.by_key.resize(part_.entries.size());
-    std::iota(part_.by_key.begin(), part_.by_key.end(), 0u);
     const auto key_of = [this](uint32_t i) { return part_.entries[i].key; };
-    std::sort(part_.by_key.begin(), part_.by_key.end(),
-              [&](uint32_t a, uint32_t b) { return key_of(a) < key_of(b); });
-    const auto twice =
-        std::adjacent_find(part_.by_key.begin(), part_.by_key.end(),
-                           [&](uint32_t a, uint32_t b) { return key_of(a) == key_of(b); });
-    if (twice != part_.by_key.end()) {
+    if (const auto twice = part_.by_key.Build(part_.entries.size(), key_of)) {
       FailDamaged(StrCat("key '", Printable(key_of(*twice)), "' appears twice"));
     }
   }
@@ -343,12 +336,10 @@ GgufPart ReadGgufPart(std::span<const std::byte> bytes, const std::string& name)
   return PartReader(bytes, name).Read();
 }
 
-const GgufValue* FindEntry(std::span<const GgufEntry> entries, std::span<const uint32_t> by_key,
+const GgufValue* FindEntry(std::span<const GgufEntry> entries, const NameIndex& by_key,
                            std::string_view key) {
-  const auto at =
-      std::lower_bound(by_key.begin(), by_key.end(), key,
-                       [&](uint32_t i, std::string_view k) { return entries[i].key < k; });
-  return at != by_key.end() && entries[*at].key == key ? &entries[*at].value : nullptr;
+  const auto at = by_key.Find(key, [&](uint32_t i) { return entries[i].key; });
+  return at ? &entries[*at].value : nullptr;
 }
 
 }  // namespace edgewise

@@ -13,8 +13,8 @@ namespace edgewise {
 
 struct GgufPart {
   uint32_t version = 0;
-  std::vector<GgufEntry> entries;   // in file order
-  std::vector<uint32_t> by_key;     // indices of entries, sorted by key
+  std::vector<GgufEntry> entries;  // in file order
+  NameIndex by_key;
   std::vector<GgufTensor> tensors;  // in file order; names unique only once the parts are joined
 };
 
@@ -25,7 +25,8 @@ struct GgufPart {
 // of header, metadata and tensor table.
 GgufPart ReadGgufPart(std::span<const std::byte> bytes, const std::string& name);
 
-const GgufValue* FindEntry(std::span<const GgufEntry> entries, std::span<const uint32_t> by_key,
+// nullptr when absent.
+const GgufValue* FindEntry(std::span<const GgufEntry> entries, const NameIndex& by_key,
                            std::string_view key);
 
 }  // namespace edgewise
