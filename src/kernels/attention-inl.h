@@ -98,7 +98,9 @@ void Scores(const DecodedTile& tile, const float* q, size_t q_stride, uint32_t h
   constexpr uint32_t kStep = kTileVectors * kN;
   for (uint32_t t = tile.first / kStep * kStep; t < tile.last; t += kStep) {
     VF sum[kRows][kTileVectors];
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
       for (uint32_t v = 0; v < kTileVectors; ++v) sum[r][v] = hn::Zero(d);
     }
     const float* keys = tile.keys + t;
@@ -115,7 +117,9 @@ void Scores(const DecodedTile& tile, const float* q, size_t q_stride, uint32_t h
         }
       }
     }
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
       for (uint32_t v = 0; v < kTileVectors; ++v) {
         hn::StoreU(sum[r][v], d, scores[r] + t + v * kN);
       }
@@ -186,7 +190,9 @@ void Accumulate(const DecodedTile& tile, const float (*weights)[kKvTile], const 
         sum[r][v] = hn::MulAdd(weight, hn::LoadU(d, value), sum[r][v]);
       }
     };
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
       for (uint32_t v = 0; v < kTileVectors; ++v) {
         const float* old = acc + r * acc_stride + i + v * kN;
         sum[r][v] = left(v) == 0 ? hn::Zero(d)
@@ -210,10 +216,12 @@ void Accumulate(const DecodedTile& tile, const float (*weights)[kKvTile], const 
         }
       }
     } else {
+#pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         for (uint32_t t = from; t < to; ++t) add(r, t);
       }
     }
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       for (uint32_t t = to > begin[r] ? to : begin[r]; t < end[r]; ++t) add(r, t);
       for (uint32_t v = 0; v < kTileVectors && left(v) != 0; ++v) {
@@ -230,6 +238,7 @@ void RowBlock(const DecodedTile& tile, const AttentionTileArgs& a, uint32_t row,
   Scores<kRows>(tile, a.q + row * a.q_stride, a.q_stride, a.head_dim, scores);
   float rescale[kRows];
   uint32_t end[kRows];
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
     const uint32_t at = row + r;
     rescale[r] = Softmax(scores[r], a.begin[at], a.end[at], a.max + at, a.sum + at);

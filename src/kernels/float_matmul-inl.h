@@ -54,7 +54,9 @@ void FloatTile(const std::byte* const rows[], const float* const x[], size_t k, 
                size_t y_stride) {
   const DF d;
   VF sum[kRows][kColumns];
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) sum[r][c] = hn::Zero(d);
   }
   size_t i = 0;
@@ -70,16 +72,20 @@ void FloatTile(const std::byte* const rows[], const float* const x[], size_t k, 
     }
   }
   if (i < k) {
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
       float last[kN] = {};
       for (size_t l = i; l < k; ++l) last[l - i] = Weight::Get(rows[r], l);
       const VF w = hn::LoadU(d, last);
+#pragma GCC unroll 8
       for (int c = 0; c < kColumns; ++c) {
         sum[r][c] = hn::MulAdd(w, LoadFirst(x[c] + i, k - i), sum[r][c]);
       }
     }
   }
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) {
       y[c * y_stride + r] = hn::GetLane(hn::SumOfLanes(d, sum[r][c]));
     }
@@ -89,6 +95,7 @@ void FloatTile(const std::byte* const rows[], const float* const x[], size_t k, 
 template <typename Weight, int kColumns>
 void FloatRows(const MatMulArgs& a, uint32_t first, uint32_t last, uint32_t j) {
   const float* x[kColumns];
+#pragma GCC unroll 8
   for (int c = 0; c < kColumns; ++c) {
     x[c] = reinterpret_cast<const float*>(a.x + (size_t{j} + c) * a.x_stride);
   }

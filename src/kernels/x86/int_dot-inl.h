@@ -192,8 +192,10 @@ template <bool kUpper>
 // of every row, rows in order.
 [[gnu::always_inline]] inline void Interleave(const __m256i rows[kLanes], int8_t* out) {
   constexpr size_t kVector = 4 * kLanes;
+#pragma GCC unroll 8
   for (int half = 0; half < 2; ++half) {
     Ints a[4];
+#pragma GCC unroll 8
     for (int i = 0; i < 4; ++i) {
       a[i] = half == 0 ? Quarters<false>(rows, i) : Quarters<true>(rows, i);
     }
@@ -219,8 +221,10 @@ template <int kColumns, int kGroups, int kMaxCode, bool kSigned, bool kScaled>
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
   Ints dot[kColumns];
   if constexpr (kScaled) {
+#pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) dot[c] = ZeroInts();
   } else {
+#pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) dot[c] = sum[c];
   }
 #pragma GCC unroll 8
@@ -235,6 +239,7 @@ template <int kColumns, int kGroups, int kMaxCode, bool kSigned, bool kScaled>
 #endif
     }
   }
+#pragma GCC unroll 8
   for (int c = 0; c < kColumns; ++c) {
     if constexpr (kScaled) {
       sum[c] = Add(sum[c], Mul(dot[c], scale));
@@ -262,6 +267,7 @@ template <int kColumns, int kGroups, int kMaxCode, bool kSigned, bool kScaled>
         pairs[c] = g == g0 ? p : _mm256_add_epi16(pairs[c], p);
       }
     }
+#pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) {
       sum[c] = _mm256_add_epi32(sum[c], _mm256_madd_epi16(pairs[c], factor));
     }

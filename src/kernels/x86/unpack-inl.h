@@ -184,6 +184,18 @@ struct TypeQ2_K {
   }
 };
 
+// The sixteen scales of Q3_K, less 32, as bytes: what UnpackQ3Scales returns.
+[[gnu::always_inline]] inline __m128i Q3Scales(const uint8_t packed[12]) {
+  const uint32_t a = LoadU32(packed), b = LoadU32(packed + 4);
+  const __m128i nibbles = _mm_setr_epi32(static_cast<int>(a), static_cast<int>(b),
+                                         static_cast<int>(a >> 4), static_cast<int>(b >> 4));
+  const __m128i planes = _mm_srlv_epi32(_mm_set1_epi32(static_cast<int>(LoadU32(packed + 8))),
+                                        _mm_setr_epi32(0, 2, 4, 6));
+  const __m128i high = _mm_slli_epi16(_mm_and_si128(planes, _mm_set1_epi8(3)), 4);
+  const __m128i low = _mm_and_si128(nibbles, _mm_set1_epi8(15));
+  return _mm_sub_epi8(_mm_or_si128(low, high), _mm_set1_epi8(32));
+}
+
 struct TypeQ3_K {
   using Block = BlockQ3_K;
   static constexpr int kSub = 16, kMaxCode = 7;
@@ -194,9 +206,7 @@ struct TypeQ3_K {
     return _mm256_or_si256(low, _mm256_slli_epi16(high, 2));
   }
   static __m256i Scales(const Block& b) {
-    int8_t scales[16];
-    UnpackQ3Scales(b.scales, scales);
-    return _mm256_cvtepi8_epi16(Load128(scales));
+    return _mm256_cvtepi8_epi16(Q3Scales(b.scales));
   }
   static __m256i Offsets(const Block&, __m256i scales) {
     return _mm256_slli_epi16(scales, 2);  // zero point 4

@@ -1,0 +1,234 @@
+// Speed of the kernels, per instruction set and type, beside the roofs of this machine measured in
+// the same run: bytes read from memory per second, and integer multiply-adds per second.
+//
+// Rates count what the formula needs (every weight byte once, two operations per multiply-add) and
+// CPU time, so that a busy machine disturbs them little. Weights of a decode case are larger than
+// any cache here; a case's result is checked against the plain kernels before it is timed.
+#include <benchmark/benchmark.h>
+
+#include <cmath>
+#include <string>
+
+#include "kernels/test_data.h"
+#include "quant/kv_type.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace edgewise::kernels {
+namespace {
+
+constexpr uint32_t kWidth = 2048;              // TinyLlama's
+constexpr size_t kWeightBytes = 64ull << 20;   // for decode: beyond the L3 share of two cores
+constexpr uint32_t kPromptRows = 256, kPromptColumns = 128;
+
+struct Case {
+  Case(DType type, uint32_t row_count, uint32_t columns, const KernelTable& table)
+      : rows(row_count),
+        m(columns),
+        row_bytes(RowBytes(type, kWidth)),
+        x_bytes(ActivationBytes(ActivationFormatOf(type), kWidth)),
+        w(rows * row_bytes),
+        x(m * x_bytes),
+        y(size_t{rows} * m) {
+    Random random(1);
+    // One row of random blocks, repeated: random bits for all of it take longer than the benchmark.
+    FillWeights(type, w.span().first(row_bytes), random);
+    for (uint32_t i = 1; i < rows; ++i) {
+      std::memcpy(w.data() + i * row_bytes, w.data(), row_bytes);
+    }
+    for (uint32_t j = 0; j < m; ++j) {
+      table.quantize(ActivationFormatOf(type), NormalFloats(kWidth, random).data(), kWidth,
+                     x.data() + j * x_bytes);
+    }
+  }
+
+  MatMulArgs Args(uint32_t row_count) {
+    return {.w = w.data(), .w_stride = row_bytes, .x = x.data(), .x_stride = x_bytes,
+            .y = y.data(), .y_stride = rows, .rows = row_count, .k = kWidth, .m = m};
+  }
+
+  uint32_t rows, m;
+  size_t row_bytes, x_bytes;
+  GuardedBytes w, x;
+  std::vector<float> y;
+};
+
+void MatMul(benchmark::State& state, Isa isa, DType type, uint32_t m) {
+  const KernelTable& table = KernelsFor(isa);
+  const size_t row_bytes = RowBytes(type, kWidth);
+  const bool decode = m < kPromptColumns;
+  const uint32_t rows = decode ? static_cast<uint32_t>(kWeightBytes / row_bytes) : kPromptRows;
+  Case c(type, rows, m, table);
+
+  KernelsFor(Isa::kPlain).matmul(type)(c.Args(1));
+  const float expected = c.y[0];
+  const MatMulFn run = table.matmul(type);
+  const MatMulArgs args = c.Args(rows);
+  run(args);
+  if (std::abs(c.y[0] - expected) > 1e-3f * (1 + std::abs(expected))) {
+    state.SkipWithError("differs from the plain kernels");
+    return;
+  }
+  for (auto _ : state) {
+    run(args);
+    benchmark::ClobberMemory();
+  }
+  const double macs = double(rows) * kWidth * m * double(state.iterations());
+  using benchmark::Counter;
+  state.counters["GB/s"] =
+      Counter(double(rows) * double(row_bytes) * double(state.iterations()) / 1e9, Counter::kIsRate);
+  state.counters["GOP/s"] = Counter(2 * macs / 1e9, Counter::kIsRate);
+}
+
+// A tile of full F16 keys and values; bytes count the tile once.
+void Attention(benchmark::State& state, Isa isa, DType type, uint32_t rows) {
+  constexpr uint32_t kDim = 64;
+  const KernelTable& table = KernelsFor(isa);
+  Random random(2);
+  const size_t stride = KvRowBytes(type, kDim);
+  GuardedBytes k(kKvTile * stride), v(kKvTile * stride);
+  for (uint32_t t = 0; t < kKvTile; ++t) {
+    table.encode_kv_row(type, NormalFloats(kDim, random).data(), kDim, k.data() + t * stride);
+    table.encode_kv_row(type, NormalFloats(kDim, random).data(), kDim, v.data() + t * stride);
+  }
+  const std::vector<float> q = NormalFloats(rows * kDim, random, 0.1f);
+  const std::vector<uint32_t> begin(rows, 0), end(rows, kKvTile);
+  std::vector<float> max(rows, 0), sum(rows, 0), acc(rows * kDim, 0);
+  std::vector<float> scratch(AttentionScratchFloats(kDim, rows));
+  const AttentionTileArgs args{.q = q.data(), .q_stride = kDim, .k = k.data(), .k_stride = stride,
+                               .v = v.data(), .v_stride = stride, .begin = begin.data(),
+                               .end = end.data(), .max = max.data(), .sum = sum.data(),
+                               .acc = acc.data(), .acc_stride = kDim, .scratch = scratch.data(),
+                               .rows = rows, .positions = kKvTile, .head_dim = kDim};
+  for (auto _ : state) {
+    table.attention_tile(type, type, args);
+    benchmark::ClobberMemory();
+  }
+  using benchmark::Counter;
+  const double calls = double(state.iterations());
+  state.counters["GB/s"] = Counter(2.0 * kKvTile * double(stride) * calls / 1e9, Counter::kIsRate);
+  state.counters["GOP/s"] = Counter(4.0 * kKvTile * kDim * rows * calls / 1e9, Counter::kIsRate);
+}
+
+void Quantise(benchmark::State& state, Isa isa, ActivationFormat format) {
+  Random random(3);
+  const std::vector<float> x = NormalFloats(kWidth, random);
+  std::vector<std::byte> out(ActivationBytes(format, kWidth));
+  for (auto _ : state) {
+    KernelsFor(isa).quantize(format, x.data(), kWidth, out.data());
+    benchmark::ClobberMemory();
+  }
+  state.counters["Gvalues/s"] = benchmark::Counter(double(kWidth) * double(state.iterations()) / 1e9,
+                                                   benchmark::Counter::kIsRate);
+}
+
+void SwiGlu(benchmark::State& state, Isa isa) {
+  Random random(4);
+  const std::vector<float> gate = NormalFloats(kWidth, random), up = gate;
+  std::vector<float> y(kWidth);
+  for (auto _ : state) {
+    KernelsFor(isa).swiglu(gate.data(), up.data(), kWidth, y.data());
+    benchmark::ClobberMemory();
+  }
+  state.counters["Gvalues/s"] = benchmark::Counter(double(kWidth) * double(state.iterations()) / 1e9,
+                                                   benchmark::Counter::kIsRate);
+}
+
+// One core reading memory it has not in cache.
+void RoofRead(benchmark::State& state) {
+  std::vector<uint64_t> words(kWeightBytes / 8, 1);
+  for (auto _ : state) {
+    uint64_t sums[8] = {};
+    for (size_t i = 0; i < words.size(); i += 8) {
+      for (size_t l = 0; l < 8; ++l) sums[l] += words[i + l];
+    }
+    benchmark::DoNotOptimize(sums);
+  }
+  state.counters["GB/s"] = benchmark::Counter(double(kWeightBytes) * double(state.iterations()) / 1e9,
+                                              benchmark::Counter::kIsRate);
+}
+
+#if defined(__x86_64__)
+constexpr int kSteps = 1000, kChains = 8;
+
+[[gnu::target("avx512f,avx512vnni")]] void Avx512VnniSteps(int* out) {
+  __m512i sums[kChains];
+  for (__m512i& s : sums) s = _mm512_setzero_si512();
+  __m512i codes = _mm512_set1_epi8(3);
+  __asm__("" : "+v"(codes));
+  for (int i = 0; i < kSteps; ++i) {
+#pragma GCC unroll 8
+    for (__m512i& s : sums) {
+      s = _mm512_dpbusd_epi32(s, codes, codes);
+      __asm__("" : "+v"(s));
+    }
+  }
+  for (int c = 1; c < kChains; ++c) sums[0] = _mm512_add_epi32(sums[0], sums[c]);
+  *out = _mm512_cvtsi512_si32(sums[0]);
+}
+
+[[gnu::target("avx2")]] void Avx2Steps(int* out) {
+  __m256i sums[kChains];
+  for (__m256i& s : sums) s = _mm256_setzero_si256();
+  __m256i codes = _mm256_set1_epi8(3), ones = _mm256_set1_epi16(1);
+  __asm__("" : "+x"(codes), "+x"(ones));  // no constant to fold
+  for (int i = 0; i < kSteps; ++i) {
+#pragma GCC unroll 8
+    for (__m256i& s : sums) {
+      s = _mm256_add_epi32(s, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, codes), ones));
+      __asm__("" : "+x"(s));
+    }
+  }
+  for (int c = 1; c < kChains; ++c) sums[0] = _mm256_add_epi32(sums[0], sums[c]);
+  *out = _mm256_extract_epi32(sums[0], 0);
+}
+
+void RoofIntegers(benchmark::State& state, Isa isa) {
+  const bool wide = isa == Isa::kAvx512Vnni;
+  int out = 0;
+  for (auto _ : state) {
+    wide ? Avx512VnniSteps(&out) : Avx2Steps(&out);
+    benchmark::DoNotOptimize(out);
+  }
+  const double macs = double(kSteps) * kChains * (wide ? 64 : 32) * double(state.iterations());
+  state.counters["GOP/s"] = benchmark::Counter(2 * macs / 1e9, benchmark::Counter::kIsRate);
+}
+#endif
+
+// From the tables, so that a new type or instruction set needs no line here.
+const bool registered = [] {
+  benchmark::RegisterBenchmark("roof/read", RoofRead);
+  for (Isa isa : SupportedIsas()) {
+    const std::string name = NameOf(isa);
+#if defined(__x86_64__)
+    if (isa == Isa::kAvx512Vnni || isa == Isa::kAvx2) {
+      benchmark::RegisterBenchmark(("roof/integers/" + name).c_str(), RoofIntegers, isa);
+    }
+#endif
+    for (const TypeInfo& info : AllTypes()) {
+      for (uint32_t m : {1u, 4u, kPromptColumns}) {
+        benchmark::RegisterBenchmark(
+            ("matmul/" + name + "/" + info.name + "/m:" + std::to_string(m)).c_str(), MatMul, isa,
+            info.type, m);
+      }
+    }
+    for (DType type : {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0}) {
+      for (uint32_t rows : {1u, 8u, 64u}) {
+        benchmark::RegisterBenchmark(("attention/" + name + "/" + edgewise::NameOf(type) +
+                                      "/rows:" + std::to_string(rows)).c_str(),
+                                     Attention, isa, type, rows);
+      }
+    }
+    benchmark::RegisterBenchmark(("quantize/" + name + "/Q8_0").c_str(), Quantise, isa,
+                                 ActivationFormat::kQ8_0);
+    benchmark::RegisterBenchmark(("quantize/" + name + "/Q8_K").c_str(), Quantise, isa,
+                                 ActivationFormat::kQ8_K);
+    benchmark::RegisterBenchmark(("swiglu/" + name).c_str(), SwiGlu, isa);
+  }
+  return true;
+}();
+
+}  // namespace
+}  // namespace edgewise::kernels
