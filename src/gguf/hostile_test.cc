@@ -237,7 +237,7 @@ TEST(DamageTest, NoSingleByteCrashes) {
 }
 
 // The costs of a table of the largest allowed size, in its worst orders.
-TEST(DamageTest, LargestTableTakesMilliseconds) {
+TEST(DamageTest, LargestTableOpensInTime) {
   constexpr uint64_t kTensors = 65'536;
   RawGguf raw;
   const std::string prefix(50, 'n');
@@ -248,7 +248,8 @@ TEST(DamageTest, LargestTableTakesMilliseconds) {
   const std::string bytes = raw.Data(std::string(kTensors * 32, '\0')).Build();
   const Seconds start = Now();
   const Gguf file = Gguf::FromBytes(std::as_bytes(std::span(bytes)), "file");
-  // 60 ms measured; 5 s leaves room for sanitizers, and a quadratic check would need 20 s.
+  // 0.12 s measured; 5 s leaves room for sanitizers and a busy machine. A quadratic search for twins
+  // compares 4e9 names, 20 s or more.
   EXPECT_LT((Now() - start).value(), 5.0);
   EXPECT_EQ(file.tensors().size(), kTensors);
 }
