@@ -248,8 +248,8 @@ TEST(DamageTest, LargestTableOpensInTime) {
   const std::string bytes = raw.Data(std::string(kTensors * 32, '\0')).Build();
   const Seconds start = Now();
   const Gguf file = Gguf::FromBytes(std::as_bytes(std::span(bytes)), "file");
-  // 0.12 s measured; 5 s leaves room for sanitizers and a busy machine. A quadratic search for twins
-  // compares 4e9 names, 20 s or more.
+  // 0.12 s measured; 5 s leaves room for sanitizers and a busy machine. A quadratic search for
+  // twins compares 4e9 names, 20 s or more.
   EXPECT_LT((Now() - start).value(), 5.0);
   EXPECT_EQ(file.tensors().size(), kTensors);
 }
