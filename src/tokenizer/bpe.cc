@@ -194,7 +194,9 @@ void BpeTokenizer::EncodeWord(std::string_view word, Scratch& scratch,
   if (pre_tokenizer_.ignore_merges() && word.size() <= v.longest_text()) {
     scratch.encoded.clear();
     for (const char byte : word) AppendByteCharacter(scratch.encoded, byte);
-    if (const TokenId id = v.Find(scratch.encoded); id >= 0) {
+    // An added token's text is plain, not in the alphabet: it must be the word itself.
+    const TokenId id = v.Find(scratch.encoded);
+    if (id >= 0 && (v.Type(id) != TokenType::kUserDefined || v.Text(id) == word)) {
       ids.push_back(id);
       return;
     }

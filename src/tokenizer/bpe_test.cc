@@ -54,6 +54,18 @@ TEST(BpeTest, AWordThatIsATokenNeedsNoMergesWhereTheRuleSaysSo) {
   }
 }
 
+TEST(BpeTest, AnAddedTokensTextIsNotInTheAlphabet) {
+  TestVocabulary v = BpeBase("llama-bpe");
+  v.Add(ByteLevel(" a"), 0, TokenType::kUserDefined).Add("b", 0, TokenType::kUserDefined);
+  const auto t = v.Make();
+  EXPECT_THAT(t->Encode(" a", kPlain), ElementsAre(' ', 'a'));
+  EXPECT_THAT(t->Encode("\xC4\xA0"
+                        "a",
+                        kPlain),
+              ElementsAre(256));
+  EXPECT_THAT(t->Encode("b", kPlain), ElementsAre(257));
+}
+
 TEST(BpeTest, TextsOfMergesNeedNotBeTokens) {
   TestVocabulary v = BpeBase();
   v.merges = {"a b", "ab c", "x y", "ab c"};  // "ab" and "xy" are no tokens, one merge comes twice
