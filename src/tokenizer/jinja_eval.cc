@@ -61,12 +61,10 @@ void Evaluator::Write(std::string_view text) {
 Value Evaluator::Capture(Scope* outer, const std::function<void()>& body) {
   std::string text;
   std::string* const saved = std::exchange(out_, &text);
-  const int saved_depth = loop_depth_;
   {
     const ScopeGuard guard(*this, outer);
     body();  // when it throws, so ends the whole rendering
   }
-  loop_depth_ = saved_depth;
   out_ = saved;
   run_.Release(text.size());
   return run_.String(std::move(text));
@@ -98,7 +96,7 @@ Evaluator::Flow Evaluator::ExecuteStmt(const Stmt& stmt) {
     }
     case StmtKind::kIf: return ExecuteIf(stmt);
     case StmtKind::kFor: ExecuteFor(stmt); break;
-    case StmtKind::kSet: ExecuteSet(stmt); break;
+    case StmtKind::kSet: Assign(*stmt.target, Evaluate(*stmt.value)); break;
     case StmtKind::kSetBlock: {
       const Value text = Capture(scope_, [&] { ExecuteBody(stmt.body); });
       Assign(*stmt.target, stmt.value == nullptr ? text : EvaluateFilters(*stmt.value, text));
@@ -127,16 +125,6 @@ Evaluator::Flow Evaluator::ExecuteScope(const Stmt& stmt) {
   const ScopeGuard guard(*this, scope_);
   for (size_t i = 0; i < values.size(); ++i) scope_->Set(stmt.params[i].name, std::move(values[i]));
   return ExecuteBody(stmt.body);
-}
-
-void Evaluator::ExecuteSet(const Stmt& stmt) {
-  if (stmt.target->kind != ExprKind::kAttribute) {
-    const Value value = Evaluate(*stmt.value);
-    At(stmt.line);
-    return Assign(*stmt.target, value);
-  }
-  const Value value = Evaluate(*stmt.value);
-  Assign(*stmt.target, value);
 }
 
 void Evaluator::Assign(const Expr& target, const Value& value) {
@@ -180,14 +168,14 @@ void Evaluator::ExecuteFor(const Stmt& stmt) {
   auto* loop = run_.Adopt(std::make_unique<LoopState>());
   loop->stmt = &stmt;
   loop->scope = scope_;
-  loop->depth = loop_depth_;
   {
     const Value iterable = Evaluate(*stmt.value);
     At(stmt.line);
     loop->source = Elements(run_, iterable);
   }
   loop->filtered = stmt.test == nullptr;
-  ++loop_depth_;
+  // As in Jinja, an iteration that `continue` or `break` ends does not count for `else`.
+  bool completed = false;
   for (;;) {
     std::optional<Value> element = Peek(*loop);
     if (!element.has_value()) break;
@@ -199,15 +187,15 @@ void Evaluator::ExecuteFor(const Stmt& stmt) {
     const ScopeGuard guard(*this, loop->scope);
     Assign(*stmt.target, *loop->current);
     scope_->Set("loop", Value::Of(Type::kLoop, loop));
-    if (ExecuteBody(stmt.body) == Flow::kBreak) break;
+    const Flow flow = ExecuteBody(stmt.body);
+    if (flow == Flow::kBreak) break;
+    completed |= flow == Flow::kNext;
   }
-  --loop_depth_;
-  const bool was_empty = loop->index < 0;
   // What a macro or namespace has kept of the loop must neither reach the dead scope nor hold text.
   loop->filtered = true;
   loop->source.clear();
   loop->next = 0;
-  if (!was_empty) return;
+  if (completed) return;
   const ScopeGuard guard(*this, scope_);
   ExecuteBody(stmt.otherwise);
 }
@@ -234,8 +222,8 @@ Value Evaluator::LoopAttribute(LoopState& loop, std::string_view name) {
   if (name == "index0") return Value::Int(loop.index);
   if (name == "first") return Value::Bool(loop.index == 0);
   if (name == "last") return Value::Bool(!Peek(loop).has_value());
-  if (name == "depth") return Value::Int(loop.depth + 1);
-  if (name == "depth0") return Value::Int(loop.depth);
+  if (name == "depth") return Value::Int(1);  // counts recursive loops, which we do not have
+  if (name == "depth0") return Value::Int(0);
   if (name == "previtem") return loop.previous.value_or(Value::Undefined("loop.previtem"));
   if (name == "nextitem") return Peek(loop).value_or(Value::Undefined("loop.nextitem"));
   if (name == "length" || name == "revindex" || name == "revindex0") {
@@ -286,7 +274,7 @@ Value Evaluator::CallMacro(const Macro& macro, const Args& args, const Value* ca
 
 void Evaluator::BindParams(const Macro& macro, const Args& args, const Value* caller) {
   const Stmt& stmt = *macro.stmt;
-  const std::string_view name = stmt.kind == StmtKind::kMacro ? stmt.text : "caller";
+  const std::string_view name = stmt.kind == StmtKind::kMacro ? std::string_view(stmt.text) : "caller";
   const size_t given = std::min(args.positional.size(), stmt.params.size());
   if (args.positional.size() > given && !stmt.takes_varargs) {
     run_.FailType(StrCat("the macro '", Printable(name), "' takes at most ", stmt.params.size(),
@@ -494,9 +482,9 @@ Value Evaluator::Call(const Value& callee, const Args& args, const Value* caller
       return CallMethod(run_, method, args);
     }
     case Type::kUndefined:
-      run_.FailType(StrCat("'", Printable(callee.undefined_name()), "' is undefined, so cannot be "
-                           "called (or would change a value)"));
-    default: run_.FailType(StrCat("a ", TypeName(callee), " cannot be called"));
+      // Of methods also those that change a list or dict: the sandbox hides them.
+      run_.FailType(StrCat(SayUndefined(callee), ", so cannot be called"));
+    default: run_.FailType(StrCat(TypeName(callee), " cannot be called"));
   }
 }
 

@@ -39,7 +39,6 @@ struct Macro : Object {
 struct LoopState : Object {
   const Stmt* stmt = nullptr;
   Scope* scope = nullptr;  // around the loop
-  int depth = 0;           // of loops, from 0
   std::vector<Value> source;
   size_t next = 0;  // in source
   int64_t index = -1;
@@ -64,7 +63,6 @@ class Evaluator {
   Flow ExecuteIf(const Stmt& stmt);
   void ExecuteFor(const Stmt& stmt);
   Flow ExecuteScope(const Stmt& stmt);
-  void ExecuteSet(const Stmt& stmt);
   void ExecuteFilterBlock(const Stmt& stmt);
   void ExecuteCallBlock(const Stmt& stmt);
   void Assign(const Expr& target, const Value& value);
@@ -103,7 +101,6 @@ class Evaluator {
   Scope* scope_ = &root_;
   std::vector<std::unique_ptr<Scope>> captured_;
   std::string* out_ = nullptr;
-  int loop_depth_ = 0;
 };
 
 }  // namespace edgewise::jinja

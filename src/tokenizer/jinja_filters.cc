@@ -78,7 +78,7 @@ Value Escape(Run& run, const Value& subject, const Args& args) {
 
 Value Indent(Run& run, const Value& subject, const Args& args) {
   const ArgReader reader(run, "indent", args, {"width", "first", "blank"});
-  if (!subject.is(Type::kString)) run.FailType(StrCat("indent of a ", TypeName(subject)));
+  if (!subject.is(Type::kString)) run.FailType(StrCat("indent of ", TypeName(subject)));
   const bool by_text = reader.Find(0) != nullptr && reader[0].is(Type::kString);
   const int64_t width = by_text ? 0 : std::max<int64_t>(reader.Integer(0, 4), 0);
   run.CheckString(static_cast<uint64_t>(width));
@@ -121,7 +121,7 @@ Value Length(Run& run, const Value& subject, const Args& args) {
       return Value::Int(static_cast<int64_t>(subject.sequence().items.size()));
     default: break;
   }
-  run.FailType(StrCat("a ", TypeName(subject), " has no length"));
+  run.FailType(StrCat(TypeName(subject), " has no length"));
 }
 
 // Python's int() and float() read decimal digits with white space around and '_' between.
@@ -160,7 +160,7 @@ Value ToInt(Run& run, const Value& subject, const Args& args) {
   if (base < 2 || base > 36) run.Fail(ErrorCode::kUnsupported, "int with a base outside 2 to 36");
   if (subject.is_integer()) return Value::Int(subject.integer());
   if (subject.is(Type::kUndefined)) {
-    run.FailType(StrCat("'", Printable(subject.undefined_name()), "' is undefined, so is no number"));
+    run.FailType(StrCat(SayUndefined(subject), ", so is no number"));
   }
   double number = 0;
   if (subject.is(Type::kFloat)) {
@@ -187,7 +187,7 @@ Value ToFloat(Run& run, const Value& subject, const Args& args) {
   const ArgReader reader(run, "float", args, {"default"});
   if (subject.is_number()) return Value::Float(subject.number());
   if (subject.is(Type::kUndefined)) {
-    run.FailType(StrCat("'", Printable(subject.undefined_name()), "' is undefined, so is no number"));
+    run.FailType(StrCat(SayUndefined(subject), ", so is no number"));
   }
   double number = 0;
   if (subject.is(Type::kString) && ReadFloat(subject.text(), number)) return Value::Float(number);
@@ -197,7 +197,7 @@ Value ToFloat(Run& run, const Value& subject, const Args& args) {
 Value Absolute(Run& run, const Value& subject, const Args& args) {
   ArgReader(run, "abs", args, {});
   if (subject.is(Type::kFloat)) return Value::Float(std::abs(subject.number()));
-  if (!subject.is_integer()) run.FailType(StrCat("abs of a ", TypeName(subject)));
+  if (!subject.is_integer()) run.FailType(StrCat("abs of ", TypeName(subject)));
   return subject.integer() < 0 ? Negative(run, subject) : Positive(run, subject);
 }
 
@@ -205,7 +205,7 @@ Value Round(Run& run, const Value& subject, const Args& args) {
   const ArgReader reader(run, "round", args, {"precision", "method"});
   const int64_t precision = reader.Integer(0, 0);
   const std::string method = reader.Text(1, "common");
-  if (!subject.is_number()) run.FailType(StrCat("round of a ", TypeName(subject)));
+  if (!subject.is_number()) run.FailType(StrCat("round of ", TypeName(subject)));
   if (precision < 0 || precision > 15) {
     run.Fail(ErrorCode::kUnsupported, "round to a precision outside 0 to 15");
   }

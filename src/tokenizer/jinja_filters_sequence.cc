@@ -179,7 +179,7 @@ Value Sort(Run& run, const Value& subject, const Args& args) {
 
 Value DictSort(Run& run, const Value& subject, const Args& args) {
   const ArgReader reader(run, "dictsort", args, {"case_sensitive", "by", "reverse"});
-  if (!subject.is(Type::kDict)) run.FailType(StrCat("dictsort of a ", TypeName(subject)));
+  if (!subject.is(Type::kDict)) run.FailType(StrCat("dictsort of ", TypeName(subject)));
   const std::string by = reader.Text(1, "key");
   if (by != "key" && by != "value") run.FailType("dictsort by something else than key or value");
   Keyed keyed;
@@ -253,7 +253,7 @@ Value Items(Run& run, const Value& subject, const Args& args) {
   ArgReader(run, "items", args, {});
   std::vector<Value> items;
   if (!subject.is(Type::kUndefined)) {
-    if (!subject.is(Type::kDict)) run.FailType(StrCat("items of a ", TypeName(subject)));
+    if (!subject.is(Type::kDict)) run.FailType(StrCat("items of ", TypeName(subject)));
     for (const auto& [key, value] : subject.dict().entries) {
       items.push_back(run.MakeSequence(SequenceKind::kTuple, {key, value}));
     }

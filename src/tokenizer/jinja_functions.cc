@@ -75,7 +75,7 @@ constexpr std::pair<std::string_view, Value (*)(Run&, const Args&)> kFunctions[]
     {"range", MakeRange}, {"dict", MakeDict}, {"namespace", MakeNamespace},
     {"raise_exception", RaiseException}, {"strftime_now", FormatNow}};
 
-constexpr std::string_view kMissing[] = {"cycler", "joiner", "lipsum"};
+constexpr std::string_view kMissing[] = {"cycler", "joiner", "lipsum", "self"};
 
 }  // namespace
 
@@ -86,7 +86,7 @@ Value GlobalFunction(Run& run, std::string_view name) {
     }
   }
   if (std::find(std::begin(kMissing), std::end(kMissing), name) != std::end(kMissing)) {
-    run.Fail(ErrorCode::kUnsupported, StrCat("the function '", name, "' is not supported"));
+    run.Fail(ErrorCode::kUnsupported, StrCat("the global '", name, "' is not supported"));
   }
   return Value::Undefined(name);
 }

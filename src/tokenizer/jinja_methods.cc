@@ -85,7 +85,7 @@ Value SplitWords(Run& run, std::string_view text, int64_t limit) {
   Pieces pieces(run);
   for (text = StripLeft(text); !text.empty(); text = StripLeft(text)) {
     if (limit == 0) {
-      pieces.Add(StripRight(text));
+      pieces.Add(text);
       break;
     }
     const size_t length = WordLength(text);
@@ -233,7 +233,7 @@ Value Join(Run& run, const std::string& separator, std::string_view name, const 
   TextBuilder out(run);
   bool first = true;
   for (const Value& item : Elements(run, reader[0])) {
-    if (!item.is(Type::kString)) run.FailType(StrCat("join of a ", TypeName(item)));
+    if (!item.is(Type::kString)) run.FailType(StrCat("join of ", TypeName(item)));
     if (!first) out.Append(separator);
     out.Append(item.text());
     first = false;
@@ -424,8 +424,8 @@ const NamedMethod* FindTextMethod(std::string_view name) {
 Value GetAttribute(Run& run, const Value& object, std::string_view name) {
   switch (object.type()) {
     case Type::kUndefined:
-      run.FailType(StrCat("'", Printable(object.undefined_name()),
-                          "' is undefined, so has no attribute '", Printable(name), "'"));
+      run.FailType(
+          StrCat(SayUndefined(object), ", so has no attribute '", Printable(name), "'"));
     case Type::kString:
       if (const NamedMethod* method = FindTextMethod(name)) return BindMethod(run, object, method->name);
       if (FindName(kMissingTextMethods, name) != nullptr) {

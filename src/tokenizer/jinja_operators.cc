@@ -17,9 +17,8 @@ std::string_view Symbol(Op op) {
 
 [[noreturn]] void FailOperands(Run& run, Op op, const Value& left, const Value& right) {
   for (const Value* value : {&left, &right}) {
-    if (value->is(Type::kUndefined) && !value->undefined_name().empty()) {
-      run.FailType(StrCat("'", Printable(value->undefined_name()), "' is undefined, in an operation '",
-                          Symbol(op), "'"));
+    if (value->is(Type::kUndefined)) {
+      run.FailType(StrCat(SayUndefined(*value), ", in an operation '", Symbol(op), "'"));
     }
   }
   run.FailType(StrCat("no operation '", Symbol(op), "' between ", TypeName(left), " and ",
@@ -246,13 +245,13 @@ Value Arithmetic(Run& run, Op op, const Value& left, const Value& right) {
 Value Negative(Run& run, const Value& value) {
   if (value.is(Type::kFloat)) return Value::Float(-value.number());
   if (value.is_integer()) return IntegerArithmetic(run, Op::kSubtract, 0, value.integer());
-  run.FailType(StrCat("no '-' of a ", TypeName(value)));
+  run.FailType(StrCat("no '-' of ", TypeName(value)));
 }
 
 Value Positive(Run& run, const Value& value) {
   if (value.is(Type::kFloat)) return value;
   if (value.is_integer()) return Value::Int(value.integer());
-  run.FailType(StrCat("no '+' of a ", TypeName(value)));
+  run.FailType(StrCat("no '+' of ", TypeName(value)));
 }
 
 bool Contains(Run& run, const Value& container, const Value& wanted) {
@@ -295,7 +294,7 @@ bool Compare(Run& run, Op op, const Value& left, const Value& right) {
 Value GetItem(Run& run, const Value& object, const Value& key) {
   switch (object.type()) {
     case Type::kUndefined:
-      run.FailType(StrCat("'", Printable(object.undefined_name()), "' is undefined, so has no items"));
+      run.FailType(StrCat(SayUndefined(object), ", so has no elements"));
     case Type::kString:
       if (key.is_integer()) return Character(run, object.text(), key.integer());
       break;
@@ -324,7 +323,7 @@ Value GetSlice(Run& run, const Value& object, const Value& begin, const Value& e
     return run.String(SliceText(run, object.text(), begin, end, step));
   }
   if (!object.is(Type::kSequence) || object.sequence().kind > SequenceKind::kRange) {
-    run.FailType(StrCat("no slice of a ", TypeName(object)));
+    run.FailType(StrCat("no slice of ", TypeName(object)));
   }
   const Sequence& source = object.sequence();
   const SliceRange range =

@@ -78,7 +78,7 @@ bool IsSame(Run& run, const Value& subject, const Args& args) {
     case Type::kFloat:
     case Type::kString:
     case Type::kUndefined:
-      run.Fail(ErrorCode::kUnsupported, StrCat("the test 'sameas' of a ", TypeName(subject)));
+      run.Fail(ErrorCode::kUnsupported, StrCat("the test 'sameas' of ", TypeName(subject)));
     default: return subject.object() == other.object();
   }
 }

@@ -276,7 +276,7 @@ std::string JsonString(std::string_view text, bool ascii) {
       case '\f': out += "\\f"; break;
       case '\b': out += "\\b"; break;
       default:
-        if (c < 0x20 || (ascii && c > 0x7F && c < 0x10000)) {
+        if (c < 0x20 || (ascii && c >= 0x7F && c < 0x10000)) {
           AppendFormatted(out, "\\u%04x", c);
         } else if (ascii && c >= 0x10000) {
           AppendFormatted(out, "\\u%04x\\u%04x", 0xD800 + ((c - 0x10000) >> 10),

@@ -120,7 +120,7 @@ void Run::Set(Dict& dict, const Value& key, Value value) {
   const bool hashable =
       !key.is(Type::kDict) &&
       !(key.is(Type::kSequence) && key.sequence().kind == SequenceKind::kList);
-  if (!hashable) FailType(StrCat("a ", TypeName(key), " cannot be the key of a dict"));
+  if (!hashable) FailType(StrCat(TypeName(key), " cannot be the key of a dict"));
   for (auto& [known, slot] : dict.entries) {
     if (Equal(*this, known, key)) {
       slot = std::move(value);
@@ -156,27 +156,32 @@ Nested::Nested(Run& run) : run_(run) {
 
 std::string_view TypeName(const Value& value) {
   switch (value.type()) {
-    case Type::kUndefined: return "undefined value";
+    case Type::kUndefined: return "an undefined value";
     case Type::kNone: return "None";
-    case Type::kBool: return "bool";
-    case Type::kInt: return "int";
-    case Type::kFloat: return "float";
-    case Type::kString: return "string";
-    case Type::kDict: return "dict";
-    case Type::kNamespace: return "namespace";
-    case Type::kMacro: return "macro";
-    case Type::kFunction: return "function";
-    case Type::kMethod: return "method";
-    case Type::kLoop: return "loop";
+    case Type::kBool: return "a bool";
+    case Type::kInt: return "an int";
+    case Type::kFloat: return "a float";
+    case Type::kString: return "a string";
+    case Type::kDict: return "a dict";
+    case Type::kNamespace: return "a namespace";
+    case Type::kMacro: return "a macro";
+    case Type::kFunction: return "a function";
+    case Type::kMethod: return "a method";
+    case Type::kLoop: return "a loop";
     case Type::kSequence: break;
   }
   switch (value.sequence().kind) {
-    case SequenceKind::kList: return "list";
-    case SequenceKind::kTuple: return "tuple";
-    case SequenceKind::kRange: return "range";
-    case SequenceKind::kGenerator: return "generator";
-    default: return "view of a dict";
+    case SequenceKind::kList: return "a list";
+    case SequenceKind::kTuple: return "a tuple";
+    case SequenceKind::kRange: return "a range";
+    case SequenceKind::kGenerator: return "a generator";
+    default: return "a view of a dict";
   }
+}
+
+std::string SayUndefined(const Value& undefined) {
+  const std::string_view name = undefined.undefined_name();
+  return name.empty() ? "an element that is not there" : StrCat("'", Printable(name), "' is undefined");
 }
 
 bool Truth(const Value& value) {
@@ -366,7 +371,7 @@ void AppendRepr(Run& run, TextBuilder& out, const Value& value) {
       return;
     }
     default:
-      run.Fail(ErrorCode::kUnsupported, StrCat("printing a ", TypeName(value)));
+      run.Fail(ErrorCode::kUnsupported, StrCat("printing ", TypeName(value)));
   }
 }
 
@@ -400,7 +405,7 @@ class JsonWriter {
         if (std::isinf(number)) return number < 0 ? "-Infinity" : "Infinity";
         return FloatRepr(number);
       }
-      default: run_.FailType(StrCat("tojson cannot write a ", TypeName(value)));
+      default: run_.FailType(StrCat("tojson cannot write ", TypeName(value)));
     }
   }
 
@@ -505,7 +510,7 @@ std::vector<Value> Elements(Run& run, const Value& value) {
       }
       return characters;
     }
-    default: run.FailType(StrCat("a ", TypeName(value), " is not iterable"));
+    default: run.FailType(StrCat(TypeName(value), " is not iterable"));
   }
 }
 

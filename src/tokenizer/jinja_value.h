@@ -199,8 +199,10 @@ class TextBuilder {
   std::string text_;
 };
 
-// "string", "list", "undefined", ... for messages, with Python's names.
+// "a string", "an undefined value", ... for messages.
 std::string_view TypeName(const Value& value);
+// "'name' is undefined", for messages.
+std::string SayUndefined(const Value& undefined);
 bool Truth(const Value& value);
 bool Equal(Run& run, const Value& a, const Value& b);
 // Python's `a < b`. Throws Error(kBadFile) for types without order.
