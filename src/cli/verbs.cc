@@ -8,6 +8,9 @@ extern const Verb kRunVerb;
 extern const Verb kChatVerb;
 extern const Verb kInspectVerb;
 extern const Verb kTokenizeVerb;
+extern const Verb kEvalVerb;
+extern const Verb kQuantizeVerb;
+extern const Verb kSynthVerb;
 
 std::span<const Verb* const> AllVerbs() {
   static constexpr const Verb* kVerbs[] = {
@@ -15,6 +18,9 @@ std::span<const Verb* const> AllVerbs() {
       &kChatVerb,
       &kInspectVerb,
       &kTokenizeVerb,
+      &kEvalVerb,
+      &kQuantizeVerb,
+      &kSynthVerb,
   };
   return kVerbs;
 }

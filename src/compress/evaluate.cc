@@ -142,18 +142,6 @@ EvalResult ResultOf(const std::vector<Score>& scores, const EvalOptions& options
   return result;
 }
 
-uint32_t ChunksOf(std::span<const TokenId> tokens, const EvalOptions& options) {
-  const uint64_t all = tokens.size() / options.context;
-  if (options.base != nullptr) return options.base->chunks();
-  // One chunk says little; llama-perplexity refuses it too.
-  if (all < 2) {
-    throw Error(ErrorCode::kUsage,
-                StrCat("the text has ", tokens.size(), " tokens, fewer than two chunks of ",
-                       options.context, ": give a longer text or a smaller -c"));
-  }
-  return static_cast<uint32_t>(options.chunks == 0 ? all : std::min<uint64_t>(options.chunks, all));
-}
-
 // Scores a chunk at a time.
 class ChunkScorer {
  public:
@@ -222,15 +210,25 @@ class ChunkScorer {
 
 }  // namespace
 
-EvalResult Evaluate(const LogitsSource& source, std::span<const TokenId> tokens,
-                    const EvalOptions& options, EvalProgress progress) {
-  EDGEWISE_CHECK(source.most_tokens >= 1 && source.most_rows >= 1);
+uint32_t EvalChunks(size_t tokens, const EvalOptions& options) {
   if (options.context < 4) {
     throw Error(ErrorCode::kUsage, StrCat("a context of ", options.context,
                                           " is too small to score: give -c 4 or more"));
   }
-  const uint32_t chunks = ChunksOf(tokens, options);
-  EDGEWISE_CHECK(tokens.size() >= uint64_t{chunks} * options.context);
+  const uint64_t all = tokens / options.context;
+  // One chunk says little; llama-perplexity refuses it too.
+  if (all < (options.base != nullptr ? 1 : 2)) {
+    throw Error(ErrorCode::kUsage,
+                StrCat("the text has ", tokens, " tokens, fewer than two chunks of ",
+                       options.context, ": give a longer text or a smaller -c"));
+  }
+  return static_cast<uint32_t>(options.chunks == 0 ? all : std::min<uint64_t>(options.chunks, all));
+}
+
+EvalResult Evaluate(const LogitsSource& source, std::span<const TokenId> tokens,
+                    const EvalOptions& options, EvalProgress progress) {
+  EDGEWISE_CHECK(source.most_tokens >= 1 && source.most_rows >= 1);
+  const uint32_t chunks = EvalChunks(tokens.size(), options);
   ChunkScorer scorer(source, options);
   std::vector<Score> scores;
   EvalResult result;

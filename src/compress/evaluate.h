@@ -67,8 +67,12 @@ struct LogitsSource {
 // After each chunk: how many are done, of how many, and the figures so far.
 using EvalProgress = FunctionRef<void(uint32_t done, uint32_t chunks, const EvalResult& so_far)>;
 
-// tokens: the whole text's. Throws Error(kUsage) when they do not fill two chunks (one where a base or
-// the caller's count says so), Error(kBadFile) when the logits are not finite, Error(kIo) from save.
+// How many chunks Evaluate() will compute of a text of so many tokens. Throws Error(kUsage) when the
+// context is below 4, or when the text does not fill two chunks (a base's text may have one).
+uint32_t EvalChunks(size_t tokens, const EvalOptions& options);
+
+// tokens: the whole text's; the base's, where there is one. Throws as EvalChunks(), and
+// Error(kBadFile) when the logits are not finite, Error(kIo) from save.
 EvalResult Evaluate(const LogitsSource& source, std::span<const TokenId> tokens,
                     const EvalOptions& options, EvalProgress progress);
 
