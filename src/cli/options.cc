@@ -43,7 +43,7 @@ std::string ModelPath(const std::optional<std::string>& given) {
                                            places, ": give a model by -m"));
 }
 
-void EngineFlags::AddTo(Flags& flags) {
+void EngineFlags::AddSizesTo(Flags& flags) {
   flags.Group("Engine");
   flags.Add("-c,--ctx-size", context, "N",
             "positions of context; 0: the model's own, at most 4096");
@@ -51,6 +51,10 @@ void EngineFlags::AddTo(Flags& flags) {
   flags.Add("-t,--threads", threads, "N", "worker threads; 0: one per core");
   flags.AddChoice("-ctk,--cache-type-k", k_type, kKvTypes, "type of the keys in the KV cache");
   flags.AddChoice("-ctv,--cache-type-v", v_type, kKvTypes, "type of the values in the KV cache");
+}
+
+void EngineFlags::AddTo(Flags& flags) {
+  AddSizesTo(flags);
   flags.Add("--backend", backend, "NAME", "what computes: cpu");
   flags.AddSwitch("--populate", populate, "read all weights and touch all memory before starting");
   flags.AddSwitch("--check-tensors", check_tensors,

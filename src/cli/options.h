@@ -21,7 +21,7 @@ namespace edgewise {
 // places.
 std::string ModelPath(const std::optional<std::string>& given);
 
-// -t -c -b -ctk -ctv --populate --force --backend --deterministic --check-tensors
+// -c -b -t -ctk -ctv, --populate --force --backend --deterministic --check-tensors
 struct EngineFlags {
   uint32_t threads = 0, context = 0, batch = 512;
   std::string k_type = "f16", v_type = "f16";
@@ -29,6 +29,7 @@ struct EngineFlags {
   bool populate = false, force = false, deterministic = false, check_tensors = false;
 
   void AddTo(Flags& flags);
+  void AddSizesTo(Flags& flags);  // only what decides how much memory it takes
   // As the engine takes them; checked against the model by ResolveOptions().
   EngineOptions ToOptions() const;
 };

@@ -11,7 +11,8 @@
 //   }  // namespace
 //   const Verb kBenchVerb = {"bench", "prompt and generation speed", "...", "...", Add};
 //
-// and has two lines in verbs.cc: its declaration and its place in the table.
+// is declared at the end of this header (a constant that is declared nowhere else stays private to its
+// file), and has its place in the table of verbs.cc.
 #pragma once
 
 #include <functional>
@@ -32,6 +33,9 @@ struct Verb {
   const char* examples;     // below the flags: command lines, each ending in \n
   VerbMain (*add)(Flags& flags);
 };
+
+extern const Verb kRunVerb, kChatVerb, kInspectVerb, kTokenizeVerb, kBenchVerb, kEvalVerb,
+    kQuantizeVerb, kSynthVerb;
 
 // All verbs, in the order of `edgewise --help`.
 std::span<const Verb* const> AllVerbs();
