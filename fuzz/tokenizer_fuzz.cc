@@ -50,7 +50,8 @@ Case Read(std::string_view input) {
   for (const char option : options) {
     if (option >= 'A' && option <= 'Z') rule = static_cast<size_t>(option - 'A');
   }
-  const TestVocabulary base = has('n') ? TestVocabulary() : spm ? SpmBase().Add("▁") : BpeBase();
+  static const TestVocabulary none, spm_base = SpmBase().Add("▁"), bpe_base = BpeBase();
+  const TestVocabulary& base = has('n') ? none : spm ? spm_base : bpe_base;
   v.model = spm ? "llama" : "gpt2";
   v.pre = spm ? "" : kRules[rule % std::size(kRules)];
   if (spm) v.Flag("add_space_prefix", has('p'));

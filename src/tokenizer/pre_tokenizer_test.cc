@@ -105,12 +105,13 @@ TEST(PreTokenizerTest, LongRunsTakeLinearTime) {
   for (const char* rule : {"default", "gpt-2", "llama-bpe", "qwen2", "qwen35", "smollm", "falcon",
                            "deepseek-llm", "deepseek-coder"}) {
     EXPECT_FALSE(Words(rule, spaces + "x").empty());
+    EXPECT_FALSE(Words(rule, spaces + "\u2603").empty());  // in no class that takes a space along
     EXPECT_FALSE(Words(rule, alternating + "x").empty());
     EXPECT_FALSE(Words(rule, std::string(1 << 20, 'a')).empty());
     EXPECT_FALSE(Words(rule, std::string(1 << 20, '\xFF')).empty());
   }
   // About 0.5 s; quadratic backtracking takes an hour.
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(120));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
 }
 
 }  // namespace
