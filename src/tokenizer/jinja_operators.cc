@@ -109,6 +109,7 @@ Value Repeat(Run& run, const Value& value, int64_t count) {
   if (value.is(Type::kString)) {
     const std::string& text = value.text();
     if (!text.empty()) run.CheckString(times > run.limits().string_bytes ? times : times * text.size());
+    if (text.size() == 1) return run.String(std::string(times, text[0]));
     std::string out;
     for (uint64_t i = 0; i < times && !text.empty(); ++i) out += text;
     return run.String(std::move(out));
