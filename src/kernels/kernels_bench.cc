@@ -155,9 +155,9 @@ constexpr int kSteps = 1000, kChains = 8;
 
 [[gnu::target("avx512f,avx512vnni")]] void Avx512VnniSteps(int* out) {
   __m512i sums[kChains];
+#pragma GCC unroll 8
   for (__m512i& s : sums) s = _mm512_setzero_si512();
-  __m512i codes = _mm512_set1_epi8(3);
-  __asm__("" : "+v"(codes));
+  const __m512i codes = _mm512_set1_epi8(3);
   for (int i = 0; i < kSteps; ++i) {
 #pragma GCC unroll 8
     for (__m512i& s : sums) {
@@ -165,22 +165,26 @@ constexpr int kSteps = 1000, kChains = 8;
       __asm__("" : "+v"(s));
     }
   }
+#pragma GCC unroll 8
   for (int c = 1; c < kChains; ++c) sums[0] = _mm512_add_epi32(sums[0], sums[c]);
   *out = _mm512_cvtsi512_si32(sums[0]);
 }
 
 [[gnu::target("avx2")]] void Avx2Steps(int* out) {
   __m256i sums[kChains];
+#pragma GCC unroll 8
   for (__m256i& s : sums) s = _mm256_setzero_si256();
-  __m256i codes = _mm256_set1_epi8(3), ones = _mm256_set1_epi16(1);
-  __asm__("" : "+x"(codes), "+x"(ones));  // no constant to fold
+  __m256i codes = _mm256_set1_epi8(3);
+  const __m256i ones = _mm256_set1_epi16(1);
   for (int i = 0; i < kSteps; ++i) {
 #pragma GCC unroll 8
     for (__m256i& s : sums) {
+      __asm__("" : "+x"(codes));  // or the product is taken out of the loop
       s = _mm256_add_epi32(s, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, codes), ones));
       __asm__("" : "+x"(s));
     }
   }
+#pragma GCC unroll 8
   for (int c = 1; c < kChains; ++c) sums[0] = _mm256_add_epi32(sums[0], sums[c]);
   *out = _mm256_extract_epi32(sums[0], 0);
 }
