@@ -93,8 +93,9 @@ const std::vector<Rule>& Rules() {
         "mellum2"},
        {R"(\p{N})", kGpt2}},
       {{"falcon"}, {R"([\p{P}$+<=>^~|`]+)", kGpt2, R"([0-9][0-9][0-9])"}},
-      // \s+$ of the original with a look-behind: otherwise every space of a long run that is not at
-      // the end would be tried as a start, which is quadratic.
+      // \s+$ of the original with a look-behind: otherwise PCRE2's interpreter (where there is no
+      // just-in-time compiler) tries each space of a long run that is not at the end, which is
+      // quadratic: 65,536 spaces took 25 s, now 11 ms.
       {{"deepseek-llm"},
        {R"([\r\n])", R"(\s?\p{Cased}+)",
         R"(\s?[!-/:-~\x{FF01}-\x{FF0F}\x{FF1A}-\x{FF5E}\x{2018}-\x{201F}\x{3001}\x{3002}]+)",
