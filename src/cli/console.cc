@@ -67,7 +67,8 @@ void Progress::Clear() {
 
 void Write(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+  if (std::fflush(stdout) == 0) return;
+  throw Error(ErrorCode::kIo, StrCat("cannot write the output: ", std::strerror(errno)));
 }
 
 std::string ReadText(const std::string& path) {

@@ -41,7 +41,7 @@ class Progress {
   bool enabled_, shown_ = false;
 };
 
-// Writes to stdout at once, so that a stream is seen as it comes.
+// Writes to stdout at once, so that a stream is seen as it comes. Throws Error(kIo): a full disk.
 void Write(std::string_view text);
 
 // The bytes of a file, or of standard input for "-". Throws Error(kNotFound | kIo), Error(kLimit)

@@ -115,7 +115,7 @@ int main(int argc, char** argv) {
   const char* const* arguments = argv;
   const int status = edgewise::Main({arguments + std::min(argc, 1), arguments + argc});
   // A reader that left (`| head`) ended us by SIGPIPE, quietly; a full disk is an error.
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+  if (status == 0 && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)) {
     return edgewise::Fail("edgewise",
                           edgewise::StrCat("cannot write the output: ", std::strerror(errno)), 1);
   }

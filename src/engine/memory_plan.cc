@@ -9,7 +9,7 @@ namespace {
 
 // Private pages of the running program before it opens a model: relocated data of itself and its
 // libraries, their heap, stdio, the main stack. Measured on Debian 12 (RssAnon of `edgewise`).
-constexpr uint64_t kProgramBytes = 1200 << 10;
+constexpr uint64_t kProgramBytes = 340 << 10;
 // A tensor's name and its share of the tables beyond their fixed-size entries.
 constexpr uint64_t kNameBytes = 32;
 
