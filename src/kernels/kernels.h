@@ -1,8 +1,10 @@
 // The kernels of a step, behind one table filled at start for this CPU.
 //
-// Kernels take raw pointers, allocate nothing, start no threads, know no model. Every matrix kernel
-// has one order of summation per output, whatever the number of rows and columns it is handed: the
-// same weights and activations give the same bits alone or in a batch.
+// Kernels take raw pointers, allocate nothing (panels of up to 24 KiB lie on the caller's stack),
+// start no threads, know no model and do not throw. Every matrix kernel has one order of summation
+// per output, whatever the number of rows and columns it is handed: the same weights and activations
+// give the same bits alone or in a batch. With quantised weights, and in rounding activations and KV
+// rows, every instruction set gives the same bits too; float sums differ by instruction set.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +19,7 @@ namespace edgewise::kernels {
 
 enum class Isa : uint8_t { kPlain, kAvx2, kAvx2Vnni, kAvx512Vnni };
 
-// How a weight type wants the activations of its products.
+// How a weight type wants the activations of its products; layouts in activation.h.
 enum class ActivationFormat : uint8_t {
   kF32,     // floats as they are: F32, F16, BF16 weights
   kQ8_0,    // blocks of 32: int8 codes, one float scale, the codes' sum: the 32-blocks
@@ -32,7 +34,11 @@ size_t ActivationBytes(ActivationFormat format, uint32_t k);
 //   w  rows x k in its GGUF type, rows w_stride bytes apart
 //   x  m activation rows in ActivationFormatOf(type), x_stride bytes apart
 //   y  floats, overwritten; y_stride in floats
-// Precision: integer products exact within a block, then float over blocks.
+// Alignment: w as its type's blocks (2 bytes; 4 for F32), x 4 bytes, better 64; nothing is read
+// beyond the last byte of a row. y may hold anything before. m and rows may be 0.
+// Precision: quantised types have exact integer dots within a block, then one chain of fused
+// multiply-adds over the blocks (plain_matmul.cc states it); float types 8 or 16 lanes, then a tree.
+// Traffic: every weight byte once per call; a panel of rows stays in cache while columns pass.
 struct MatMulArgs {
   const std::byte* w;
   size_t w_stride;
@@ -47,6 +53,7 @@ using MatMulFn = void (*)(const MatMulArgs&);
 // One KV tile for a block of query rows, by online softmax: for each row r and the keys t in
 // [begin[r], end[r]) of this tile, s = q_r . k_t; then max[r], sum[r], acc[r, :] are brought up to
 // date: max = running maximum of s, sum = sum of exp(s - max), acc = sum of exp(s - max) * v_t.
+// A row with begin >= end is left unchanged. exp has a relative error below 2e-7.
 // Start with max = -inf, sum = 0, acc = 0; the result is acc / sum. A row's result depends on the
 // tile's boundaries and its own range only, never on the other rows.
 //   q  rows x head_dim floats, already scaled by 1/sqrt(head_dim)
@@ -74,9 +81,11 @@ size_t AttentionScratchFloats(uint32_t head_dim, uint32_t rows);
 struct KernelTable {
   Isa isa;
   MatMulFn (*matmul)(DType weight);  // never null for a supported type
-  // Rounds a row of k floats; out has ActivationBytes(format, k).
+  // Rounds a row of k floats; out has ActivationBytes(format, k). A block that holds a NaN or an
+  // infinity gets scale NaN, so that its products are NaN. Requires k to be whole blocks.
   void (*quantize)(ActivationFormat format, const float* x, uint32_t k, std::byte* out);
   void (*attention_tile)(DType kv_type_k, DType kv_type_v, const AttentionTileArgs& args);
+  // Writes KvRowBytes(type, head_dim) bytes (quant/kv_type.h).
   void (*encode_kv_row)(DType type, const float* x, uint32_t head_dim, std::byte* out);
   // y = x / sqrt(mean(x^2) + eps) * weight; x and y may be the same.
   void (*rms_norm)(const float* x, const float* weight, float eps, uint32_t n, float* y);

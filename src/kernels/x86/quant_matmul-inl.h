@@ -46,6 +46,16 @@ template <typename Block, int kRows>
   }
 }
 
+// The first `left` of a group's sums, or all of them.
+template <int kRows>
+[[gnu::always_inline]] inline void StoreRows(const float sums[kRows], uint32_t left, float* y) {
+  if (left >= kRows) {
+    __builtin_memcpy(y, sums, sizeof(float) * kRows);
+    return;
+  }
+  for (uint32_t r = 0; r < left; ++r) y[r] = sums[r];
+}
+
 // The next group of rows, fetched while this one is computed: a group's rows are short streams that
 // the hardware's prefetchers have hardly learnt when they end (6.5 to 12 GB/s without this).
 template <typename Block, int kRows>
@@ -108,14 +118,9 @@ void FewColumns32(const MatMulArgs& a) {
           sum = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtph_ps(Load128(m)), scale), total, sum);
         }
       }
-      float* y = a.y + j * a.y_stride + i;
-      if (a.rows - i >= kRows) {
-        _mm256_storeu_ps(y, sum);
-      } else {
-        float sums[kRows];
-        _mm256_storeu_ps(sums, sum);
-        for (uint32_t r = 0; r < a.rows - i; ++r) y[r] = sums[r];
-      }
+      float sums[kRows];
+      _mm256_storeu_ps(sums, sum);
+      StoreRows<kRows>(sums, a.rows - i, a.y + j * a.y_stride + i);
     }
   }
 }
@@ -176,14 +181,9 @@ void FewColumnsK(const MatMulArgs& a) {
           sum = _mm_fnmadd_ps(_mm_mul_ps(dmin4, scale), _mm_cvtepi32_ps(SumEach4(offsets)), sum);
         }
       }
-      float* y = a.y + j * a.y_stride + i;
-      if (a.rows - i >= kRows) {
-        _mm_storeu_ps(y, sum);
-      } else {
-        float sums[kRows];
-        _mm_storeu_ps(sums, sum);
-        for (uint32_t r = 0; r < a.rows - i; ++r) y[r] = sums[r];
-      }
+      float sums[kRows];
+      _mm_storeu_ps(sums, sum);
+      StoreRows<kRows>(sums, a.rows - i, a.y + j * a.y_stride + i);
     }
   }
 }
@@ -357,8 +357,25 @@ void TileK(const PanelK& panel, uint32_t blocks, const ActivationQ8_K x[kColumns
   return {x.codes + size_t{b} * kBlockK, x.scales + b, x.sums + size_t{b} * 16};
 }
 
+// One tile of 1 .. kTileColumns columns, by a body compiled for that number.
+template <typename Shape>
+void RunTile(uint32_t columns, const typename Shape::Panel& panel, uint32_t blocks,
+             const typename Shape::View* x, float* const* y) {
+  switch (columns) {
+    case 1: return Shape::template Run<1>(panel, blocks, x, y);
+    case 2: return Shape::template Run<2>(panel, blocks, x, y);
+    case 3: return Shape::template Run<3>(panel, blocks, x, y);
+    case 4: return Shape::template Run<4>(panel, blocks, x, y);
+#if defined(__AVX512VNNI__)
+    case 5: return Shape::template Run<5>(panel, blocks, x, y);
+    case 6: return Shape::template Run<6>(panel, blocks, x, y);
+    case 7: return Shape::template Run<7>(panel, blocks, x, y);
+    case 8: return Shape::template Run<8>(panel, blocks, x, y);
+#endif
+  }
+}
+
 // The loop over panels and tiles, for either shape of block.
-//   RunTile(columns, panel, blocks, x, y)  one tile of 1 .. kTileColumns columns
 template <typename Shape>
 void ManyColumns(const MatMulArgs& a) {
   using Block = typename Shape::Block;
@@ -390,7 +407,7 @@ void ManyColumns(const MatMulArgs& a) {
             for (uint32_t r = 0; r < a.rows - i; ++r) partial[c][r] = to[r];
           }
         }
-        Shape::RunTile(columns, panel, count, x, y);
+        RunTile<Shape>(columns, panel, count, x, y);
         for (uint32_t c = 0; !whole && c < columns; ++c) {
           float* to = a.y + (j + c) * a.y_stride + i;
           for (uint32_t r = 0; r < a.rows - i; ++r) to[r] = partial[c][r];
@@ -412,16 +429,6 @@ struct Shape32 {
   static void Run(const Panel& panel, uint32_t blocks, const View* x, float* const* y) {
     Tile32<kColumns, kZeroOf<T>, T::kMaxCode, kSignTrick<T>, T::kMin>(panel, blocks, x, y);
   }
-  static void RunTile(uint32_t columns, const Panel& panel, uint32_t blocks, const View* x,
-                      float* const* y) {
-    using Fn = void (*)(const Panel&, uint32_t, const View*, float* const*);
-#if defined(__AVX512VNNI__)
-    static constexpr Fn kFns[] = {Run<1>, Run<2>, Run<3>, Run<4>, Run<5>, Run<6>, Run<7>, Run<8>};
-#else
-    static constexpr Fn kFns[] = {Run<1>, Run<2>, Run<3>, Run<4>};
-#endif
-    kFns[columns - 1](panel, blocks, x, y);
-  }
 };
 
 template <typename T>
@@ -435,16 +442,6 @@ struct ShapeK {
   template <int kColumns>
   static void Run(const Panel& panel, uint32_t blocks, const View* x, float* const* y) {
     TileK<kColumns, T::kSub, T::kMaxCode, T::kMin>(panel, blocks, x, y);
-  }
-  static void RunTile(uint32_t columns, const Panel& panel, uint32_t blocks, const View* x,
-                      float* const* y) {
-    using Fn = void (*)(const Panel&, uint32_t, const View*, float* const*);
-#if defined(__AVX512VNNI__)
-    static constexpr Fn kFns[] = {Run<1>, Run<2>, Run<3>, Run<4>, Run<5>, Run<6>, Run<7>, Run<8>};
-#else
-    static constexpr Fn kFns[] = {Run<1>, Run<2>, Run<3>, Run<4>};
-#endif
-    kFns[columns - 1](panel, blocks, x, y);
   }
 };
 
