@@ -22,6 +22,7 @@ struct Case {
   std::string name, where;  // file:line
   std::string script;
   int status = 0;
+  bool skip_sanitized = false;
   std::vector<std::pair<std::string, std::string>> expectations;  // key, value
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.where; }
@@ -64,6 +65,8 @@ std::vector<Case> ReadCases() {
         cases.push_back({.name = value, .where = where, .script = "", .expectations = {}});
       } else if (key == "run" && !cases.empty()) {
         cases.back().script += value + "\n";
+      } else if (line == "skip: sanitizers" && !cases.empty()) {
+        cases.back().skip_sanitized = true;
       } else if (key == "status" && !cases.empty()) {
         cases.back().status = std::stoi(value);
       } else {
@@ -109,6 +112,7 @@ class CommandLine : public testing::TestWithParam<Case> {
 TEST_P(CommandLine, DoesWhatItsCaseSays) {
   const Case& c = GetParam();
   SCOPED_TRACE(c.where + ": " + c.name);
+  if (EDGEWISE_SANITIZED && c.skip_sanitized) GTEST_SKIP() << "not with sanitizers";
   const int status = Run(c.script);
   const std::string out = Read(folder_ / "out"), err = Read(folder_ / "err");
   EXPECT_EQ(status, c.status) << err;

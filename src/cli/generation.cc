@@ -150,12 +150,10 @@ std::string RunFigures::ToText() const {
   std::string text =
       Format("load %.2f s | prompt %u tokens, TTFT %.1f ms, %.1f tok/s", load.value(),
              result.prompt_tokens, result.first_token.value() * 1e3, prefill_tok_s());
-  text += Format(" | generated %u tokens", result.generated_tokens);
-  if (decode_tok_s() > 0) {
-    text += Format(", %.1f tok/s (%.1f GB/s read)", decode_tok_s(), decode_gb_s());
-  }
-  return StrCat(text, " | memory ", HumanBytes(ReadProcessMemory().peak_rss), " at most, planned ",
-                HumanBytes(plan.total()), " | seed ", seed, " | ended by ", NameOf(result.reason));
+  text += Format(" | generated %u", result.generated_tokens);
+  if (decode_tok_s() > 0) text += Format(", %.1f tok/s, %.1f GB/s", decode_tok_s(), decode_gb_s());
+  return StrCat(text, " | peak ", HumanBytes(ReadProcessMemory().peak_rss), ", planned ",
+                HumanBytes(plan.total()), " | seed ", seed, " | ", NameOf(result.reason));
 }
 
 }  // namespace edgewise

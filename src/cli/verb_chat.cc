@@ -199,6 +199,7 @@ class Chat {
           show(stream.Push(token));
           return !stream.stopped();
         });
+    progress.Clear();
     show(stream.Flush());
     if (!answer.ends_with('\n')) Write("\n");
     const size_t all = tokens->size();

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -152,6 +154,7 @@ int Run(const RunOptions& options) {
     show(stream.Push(token));
     return !stream.stopped();
   });
+  progress.Clear();
   show(stream.Flush());
   figures.decode_bytes = prefill_bytes == 0 ? 0 : BytesRead(engine) - prefill_bytes;
 
@@ -161,7 +164,10 @@ int Run(const RunOptions& options) {
   } else if (!generated.ends_with('\n')) {
     Write("\n");
   }
-  if (!options.no_statistics) std::fprintf(stderr, "%s\n", figures.ToText().c_str());
+  if (!options.no_statistics) {
+    const bool terminal = isatty(STDERR_FILENO) != 0;
+    std::fprintf(stderr, "%s%s\n", terminal ? "\n" : "", figures.ToText().c_str());
+  }
   return 0;
 }
 
