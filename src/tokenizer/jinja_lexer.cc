@@ -337,7 +337,7 @@ class Lexer {
     if (code_point > 0x10FFFF || (code_point >= 0xD800 && code_point <= 0xDFFF)) {
       Fail(ErrorCode::kBadFile, "an escape that is no Unicode character");
     }
-    AppendUtf8(value, code_point);
+    AppendCodePoint(value, code_point);
   }
 
   void LexOperator() {

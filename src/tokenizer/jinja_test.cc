@@ -264,7 +264,7 @@ TEST(JinjaTextTest, InvalidUtf8PassesUnchanged) {
   size_t at = 0, count = 0;
   std::string copy;
   while (at < bytes.size()) {
-    AppendUtf8(copy, NextCodePoint(bytes, at));
+    AppendCodePoint(copy, NextCodePoint(bytes, at));
     ++count;
   }
   EXPECT_EQ(copy, bytes);

@@ -3,6 +3,8 @@
 #include <array>
 #include <cstdio>
 
+#include "tokenizer/utf8.h"
+
 namespace edgewise::jinja {
 namespace {
 
@@ -78,7 +80,7 @@ void AppendUpper(std::string& out, uint32_t c, bool title = false) {
   if (c == kSharpS) {
     out += title ? "Ss" : "SS";
   } else {
-    AppendUtf8(out, UpperOf(c));
+    AppendCodePoint(out, UpperOf(c));
   }
 }
 
@@ -144,39 +146,18 @@ void AppendFormatted(std::string& out, const char* format, Numbers... numbers) {
 }  // namespace
 
 uint32_t NextCodePoint(std::string_view text, size_t& at) {
-  const uint8_t lead = static_cast<uint8_t>(text[at]);
-  const size_t begin = at++;
-  if (lead < 0x80) return lead;
-  const size_t extra = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;
-  if (lead < 0xC2 || lead > 0xF4 || begin + extra >= text.size()) return kEscapedByte + lead;
-  uint32_t c = lead & (0x3Fu >> extra);
-  for (size_t i = 1; i <= extra; ++i) {
-    if (!IsContinuation(text[begin + i])) return kEscapedByte + lead;
-    c = c << 6 | (static_cast<uint8_t>(text[begin + i]) & 0x3F);
-  }
-  const uint32_t smallest = extra == 3 ? 0x10000 : extra == 2 ? 0x800 : 0x80;
-  if (c < smallest || c > 0x10FFFF || InRange(c, 0xD800, 0xDFFF)) return kEscapedByte + lead;
-  at = begin + extra + 1;
+  const size_t length = Utf8Length(text, at);
+  if (length == 0) return kEscapedByte + static_cast<uint8_t>(text[at++]);
+  const uint32_t c = DecodeUtf8(text.substr(at, length));
+  at += length;
   return c;
 }
 
-void AppendUtf8(std::string& text, uint32_t c) {
-  if (c < 0x80) {
-    text += static_cast<char>(c);
-  } else if (InRange(c, kEscapedByte + 0x80, kEscapedByte + 0xFF)) {
+void AppendCodePoint(std::string& text, uint32_t c) {
+  if (InRange(c, kEscapedByte + 0x80, kEscapedByte + 0xFF)) {
     text += static_cast<char>(c - kEscapedByte);
-  } else if (c < 0x800) {
-    text += static_cast<char>(0xC0 | c >> 6);
-    text += static_cast<char>(0x80 | (c & 0x3F));
-  } else if (c < 0x10000) {
-    text += static_cast<char>(0xE0 | c >> 12);
-    text += static_cast<char>(0x80 | (c >> 6 & 0x3F));
-    text += static_cast<char>(0x80 | (c & 0x3F));
   } else {
-    text += static_cast<char>(0xF0 | c >> 18);
-    text += static_cast<char>(0x80 | (c >> 12 & 0x3F));
-    text += static_cast<char>(0x80 | (c >> 6 & 0x3F));
-    text += static_cast<char>(0x80 | (c & 0x3F));
+    AppendUtf8(text, c);
   }
 }
 
@@ -216,7 +197,7 @@ std::string Upper(std::string_view text) {
 
 std::string Lower(std::string_view text) {
   std::string out;
-  for (size_t at = 0; at < text.size();) AppendUtf8(out, LowerOf(NextCodePoint(text, at)));
+  for (size_t at = 0; at < text.size();) AppendCodePoint(out, LowerOf(NextCodePoint(text, at)));
   return out;
 }
 
@@ -226,7 +207,7 @@ std::string Title(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
     const uint32_t c = NextCodePoint(text, at);
     if (inside) {
-      AppendUtf8(out, LowerOf(c));
+      AppendCodePoint(out, LowerOf(c));
     } else {
       AppendUpper(out, c, true);
     }
@@ -255,7 +236,7 @@ std::string Quoted(std::string_view text) {
     } else if (c == '\n' || c == '\r' || c == '\t') {
       out += c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t";
     } else if (IsPrintable(c)) {
-      AppendUtf8(out, c);
+      AppendCodePoint(out, c);
     } else {
       AppendFormatted(out, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
     }
@@ -282,7 +263,7 @@ std::string JsonString(std::string_view text, bool ascii) {
           AppendFormatted(out, "\\u%04x\\u%04x", 0xD800 + ((c - 0x10000) >> 10),
                           0xDC00 + ((c - 0x10000) & 0x3FF));
         } else {
-          AppendUtf8(out, c);
+          AppendCodePoint(out, c);
         }
     }
   }

@@ -13,7 +13,7 @@ namespace edgewise::jinja {
 // The code point at `at`, which moves behind it. An invalid byte gives 0xDC00 + byte, the lone
 // surrogate that Python's surrogateescape would give.
 uint32_t NextCodePoint(std::string_view text, size_t& at);
-void AppendUtf8(std::string& text, uint32_t code_point);
+void AppendCodePoint(std::string& text, uint32_t code_point);  // undoes NextCodePoint
 
 size_t CountCodePoints(std::string_view text);
 bool IsAscii(std::string_view text);
