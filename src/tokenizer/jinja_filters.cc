@@ -233,7 +233,7 @@ Value ToJsonFilter(Run& run, const Value& subject, const Args& args) {
     const int64_t indent = reader.Integer(1, 0);
     if (indent < 0 || indent > 64) run.Fail(ErrorCode::kUnsupported, "tojson with such an indent");
     style.indent = static_cast<int>(indent);
-    style.item_separator = ",";
+    style.item_separator.assign(1, ',');  // = "," makes g++ 12 warn of an impossible overlap
   }
   if (reader.Find(2) != nullptr && !reader[2].is(Type::kNone)) {
     const std::vector<Value> separators = Elements(run, reader[2]);
