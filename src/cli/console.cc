@@ -100,8 +100,8 @@ std::string ReadText(const std::string& path) {
 std::string Unescape(std::string_view text) {
   constexpr std::string_view kLetters = "nrt\"'\\", kMeanings = "\n\r\t\"'\\";
   const auto hex = [](char c) {
-    const size_t at = std::string_view("0123456789abcdef").find(static_cast<char>(c | 0x20));
-    return at == std::string_view::npos ? -1 : static_cast<int>(at);
+    const size_t at = std::string_view("0123456789abcdefABCDEF").find(c);
+    return at == std::string_view::npos ? -1 : static_cast<int>(at < 16 ? at : at - 6);
   };
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {

@@ -1,6 +1,8 @@
 #include "cli/json.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -66,8 +68,11 @@ Json& Json::Set(std::string_view key, double value) {
 }
 // As the shortest decimal that reads back as this float: 0.8, not 0.800000011920929.
 Json& Json::Set(std::string_view key, float value) {
-  impl_->value[std::string(key)] = Value::parse(Value(value).dump());
-  return *this;
+  std::array<char, 32> text;
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+  double same = value;
+  std::from_chars(text.data(), end, same);
+  return Set(key, same);
 }
 Json& Json::Set(std::string_view key, std::string_view value) {
   impl_->value[std::string(key)] = value;
