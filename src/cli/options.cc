@@ -1,6 +1,6 @@
 #include "cli/options.h"
 
-#include <array>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 
@@ -90,6 +90,12 @@ LoadedModel::LoadedModel(const std::string& path, bool check_tensors)
   }
   if (!check_tensors) return;
   for (const GgufTensor& tensor : file.tensors()) file.CheckFinite(tensor);
+}
+
+void NoteLongContext(const Model& model, const EngineOptions& resolved) {
+  if (resolved.context <= model.config().context) return;
+  std::fprintf(stderr, "note: the model was made for %u positions, text beyond them will be poor\n",
+               model.config().context);
 }
 
 MemoryPlan CheckedPlan(const LoadedModel& loaded, const EngineOptions& resolved,

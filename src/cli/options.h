@@ -45,6 +45,9 @@ struct LoadedModel {
   std::unique_ptr<const Tokenizer> tokenizer;
 };
 
+// Says on stderr when the context is longer than what the model was trained for.
+void NoteLongContext(const Model& model, const EngineOptions& resolved);
+
 // The plan of an engine for this model; throws Error(kLimit) when the machine has not that much
 // memory unless `force`.
 MemoryPlan CheckedPlan(const LoadedModel& loaded, const EngineOptions& resolved,

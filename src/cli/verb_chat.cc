@@ -241,6 +241,7 @@ int RunChat(const ChatOptions& options) {
   const EngineOptions resolved = ResolveOptions(loaded.model, asked);
   const SamplerOptions sampling = options.generation.ToSampler(*loaded.tokenizer, resolved.context);
   CheckedPlan(loaded, resolved, sampling, options.engine.force);
+  NoteLongContext(loaded.model, resolved);
   if (options.engine.populate) loaded.file.Populate();
   Chat(options, loaded, resolved, sampling).Run();
   return 0;

@@ -120,6 +120,7 @@ int Run(const RunOptions& options) {
   const SamplerOptions sampling = options.generation.ToSampler(*loaded.tokenizer, resolved.context);
   figures.plan = CheckedPlan(loaded, resolved, sampling, options.engine.force);
   figures.seed = sampling.seed;
+  NoteLongContext(loaded.model, resolved);
 
   // 2. Take the memory.
   if (options.engine.populate) loaded.file.Populate();
