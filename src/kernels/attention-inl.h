@@ -195,8 +195,8 @@ void Accumulate(const DecodedTile& tile, const float (*weights)[kKvTile], const 
 #pragma GCC unroll 8
       for (uint32_t v = 0; v < kTileVectors; ++v) {
         const float* old = acc + r * acc_stride + i + v * kN;
-        sum[r][v] = left(v) == 0 ? hn::Zero(d)
-                                 : hn::Mul(LoadFirst(old, left(v)), hn::Set(d, rescale[r]));
+        sum[r][v] =
+            left(v) == 0 ? hn::Zero(d) : hn::Mul(LoadFirst(old, left(v)), hn::Set(d, rescale[r]));
       }
       for (uint32_t t = begin[r]; t < (from < end[r] ? from : end[r]); ++t) add(r, t);
     }

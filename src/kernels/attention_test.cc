@@ -171,11 +171,21 @@ TEST_P(AttentionTest, LeavesRowsWithoutKeysUnchanged) {
   std::vector<float> max = {1.5f, -kInfinity, -kInfinity}, sum = {2.5f, 0, 0}, acc(3 * 32, 7.0f);
   std::vector<float> scratch(AttentionScratchFloats(32, 3));
   kernels().attention_tile(DType::kF32, DType::kF32,
-                           {.q = a.q.data(), .q_stride = 32, .k = a.k.Row(0),
-                            .k_stride = a.k.stride, .v = a.v.Row(0), .v_stride = a.v.stride,
-                            .begin = begin.data(), .end = end.data(), .max = max.data(),
-                            .sum = sum.data(), .acc = acc.data(), .acc_stride = 32,
-                            .scratch = scratch.data(), .rows = 3, .positions = 20,
+                           {.q = a.q.data(),
+                            .q_stride = 32,
+                            .k = a.k.Row(0),
+                            .k_stride = a.k.stride,
+                            .v = a.v.Row(0),
+                            .v_stride = a.v.stride,
+                            .begin = begin.data(),
+                            .end = end.data(),
+                            .max = max.data(),
+                            .sum = sum.data(),
+                            .acc = acc.data(),
+                            .acc_stride = 32,
+                            .scratch = scratch.data(),
+                            .rows = 3,
+                            .positions = 20,
                             .head_dim = 32});
   EXPECT_EQ(max[0], 1.5f);
   EXPECT_EQ(sum[0], 2.5f);
@@ -208,13 +218,23 @@ TEST_P(AttentionTest, ExpIsAccurateOverItsWholeRange) {
     std::vector<float> q(kDim, 0.0f), acc(kDim, 0.0f);
     q[0] = x;
     float max = 0, sum = 0;
-    kernels().attention_tile(
-        DType::kF32, DType::kF32,
-        {.q = q.data(), .q_stride = kDim, .k = reinterpret_cast<const std::byte*>(key.data()),
-         .k_stride = 32, .v = reinterpret_cast<const std::byte*>(key.data()), .v_stride = 32,
-         .begin = &begin, .end = &end, .max = &max, .sum = &sum, .acc = acc.data(),
-         .acc_stride = kDim, .scratch = scratch.data(), .rows = 1, .positions = 1,
-         .head_dim = kDim});
+    kernels().attention_tile(DType::kF32, DType::kF32,
+                             {.q = q.data(),
+                              .q_stride = kDim,
+                              .k = reinterpret_cast<const std::byte*>(key.data()),
+                              .k_stride = 32,
+                              .v = reinterpret_cast<const std::byte*>(key.data()),
+                              .v_stride = 32,
+                              .begin = &begin,
+                              .end = &end,
+                              .max = &max,
+                              .sum = &sum,
+                              .acc = acc.data(),
+                              .acc_stride = kDim,
+                              .scratch = scratch.data(),
+                              .rows = 1,
+                              .positions = 1,
+                              .head_dim = kDim});
     return sum;
   };
   double worst = 0;

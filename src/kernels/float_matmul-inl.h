@@ -116,8 +116,8 @@ void FloatRows(const MatMulArgs& a, uint32_t first, uint32_t last, uint32_t j) {
 template <typename Weight>
 void MatMulFloat(const MatMulArgs& a) {
   const size_t fit = kFloatRowBytes / (a.k * Weight::kBytes + 1);
-  const uint32_t step = static_cast<uint32_t>(fit > kFloatRows ? fit / kFloatRows * kFloatRows
-                                                               : kFloatRows);
+  const uint32_t step =
+      static_cast<uint32_t>(fit > kFloatRows ? fit / kFloatRows * kFloatRows : kFloatRows);
   const uint32_t tiles = (a.m + kFloatColumns - 1) / kFloatColumns;
   for (uint32_t i = 0; i < a.rows; i += step) {
     const uint32_t last = a.rows - i < step ? a.rows : i + step;

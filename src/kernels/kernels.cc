@@ -49,9 +49,10 @@ const KernelTable& ChooseTable() {
     if (!names.empty()) names += ", ";
     names += NameOf(isa);
   }
-  throw Error(ErrorCode::kUsage, "EDGEWISE_ISA=" + std::string(forced) +
-                                     " names no instruction set this machine supports; use one of " +
-                                     names + ", or unset it");
+  throw Error(ErrorCode::kUsage,
+              "EDGEWISE_ISA=" + std::string(forced) +
+                  " names no instruction set this machine supports; use one of " + names +
+                  ", or unset it");
 }
 
 }  // namespace

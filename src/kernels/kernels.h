@@ -2,9 +2,10 @@
 //
 // Kernels take raw pointers, allocate nothing (panels of up to 24 KiB lie on the caller's stack),
 // start no threads, know no model and do not throw. Every matrix kernel has one order of summation
-// per output, whatever the number of rows and columns it is handed: the same weights and activations
-// give the same bits alone or in a batch. With quantised weights, and in rounding activations and KV
-// rows, every instruction set gives the same bits too; float sums differ by instruction set.
+// per output, whatever the number of rows and columns it is handed: the same weights and
+// activations give the same bits alone or in a batch. With quantised weights, and in rounding
+// activations and KV rows, every instruction set gives the same bits too; float sums differ by
+// instruction set.
 #pragma once
 
 #include <cstddef>
@@ -21,9 +22,9 @@ enum class Isa : uint8_t { kPlain, kAvx2, kAvx2Vnni, kAvx512Vnni };
 
 // How a weight type wants the activations of its products; layouts in activation.h.
 enum class ActivationFormat : uint8_t {
-  kF32,     // floats as they are: F32, F16, BF16 weights
-  kQ8_0,    // blocks of 32: int8 codes, one float scale, the codes' sum: the 32-blocks
-  kQ8_K,    // blocks of 256: int8 codes, one float scale, sums per 16: the K-quants
+  kF32,   // floats as they are: F32, F16, BF16 weights
+  kQ8_0,  // blocks of 32: int8 codes, one float scale, the codes' sum: the 32-blocks
+  kQ8_K,  // blocks of 256: int8 codes, one float scale, sums per 16: the K-quants
 };
 ActivationFormat ActivationFormatOf(DType weight);
 
@@ -37,8 +38,8 @@ size_t ActivationBytes(ActivationFormat format, uint32_t k);
 // Alignment: w as its type's blocks (2 bytes; 4 for F32), x 4 bytes, better 64; nothing is read
 // beyond the last byte of a row. y may hold anything before. m and rows may be 0.
 // Precision: quantised types have exact integer dots within a block, then one chain of fused
-// multiply-adds over the blocks (plain_matmul.cc states it); float types 8 or 16 lanes, then a tree.
-// Traffic: every weight byte once per call; a panel of rows stays in cache while columns pass.
+// multiply-adds over the blocks (plain_matmul.cc states it); float types 8 or 16 lanes and a tree.
+// Traffic: every weight byte once per call; a panel of rows stays in cache for all columns.
 struct MatMulArgs {
   const std::byte* w;
   size_t w_stride;

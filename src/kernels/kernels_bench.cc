@@ -9,18 +9,15 @@
 #include <cmath>
 #include <string>
 
+#include "kernels/roof.h"
 #include "kernels/test_data.h"
 #include "quant/kv_type.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 namespace edgewise::kernels {
 namespace {
 
-constexpr uint32_t kWidth = 2048;              // TinyLlama's
-constexpr size_t kWeightBytes = 64ull << 20;   // for decode: beyond the L3 share of two cores
+constexpr uint32_t kWidth = 2048;             // TinyLlama's
+constexpr size_t kWeightBytes = 64ull << 20;  // for decode: beyond the L3 share of two cores
 constexpr uint32_t kPromptRows = 256, kPromptColumns = 128;
 
 struct Case {
@@ -45,8 +42,15 @@ struct Case {
   }
 
   MatMulArgs Args(uint32_t row_count) {
-    return {.w = w.data(), .w_stride = row_bytes, .x = x.data(), .x_stride = x_bytes,
-            .y = y.data(), .y_stride = rows, .rows = row_count, .k = kWidth, .m = m};
+    return {.w = w.data(),
+            .w_stride = row_bytes,
+            .x = x.data(),
+            .x_stride = x_bytes,
+            .y = y.data(),
+            .y_stride = rows,
+            .rows = row_count,
+            .k = kWidth,
+            .m = m};
   }
 
   uint32_t rows, m;
@@ -77,8 +81,8 @@ void MatMul(benchmark::State& state, Isa isa, DType type, uint32_t m) {
   }
   const double macs = double(rows) * kWidth * m * double(state.iterations());
   using benchmark::Counter;
-  state.counters["GB/s"] =
-      Counter(double(rows) * double(row_bytes) * double(state.iterations()) / 1e9, Counter::kIsRate);
+  state.counters["GB/s"] = Counter(
+      double(rows) * double(row_bytes) * double(state.iterations()) / 1e9, Counter::kIsRate);
   state.counters["GOP/s"] = Counter(2 * macs / 1e9, Counter::kIsRate);
 }
 
@@ -97,11 +101,22 @@ void Attention(benchmark::State& state, Isa isa, DType type, uint32_t rows) {
   const std::vector<uint32_t> begin(rows, 0), end(rows, kKvTile);
   std::vector<float> max(rows, 0), sum(rows, 0), acc(rows * kDim, 0);
   std::vector<float> scratch(AttentionScratchFloats(kDim, rows));
-  const AttentionTileArgs args{.q = q.data(), .q_stride = kDim, .k = k.data(), .k_stride = stride,
-                               .v = v.data(), .v_stride = stride, .begin = begin.data(),
-                               .end = end.data(), .max = max.data(), .sum = sum.data(),
-                               .acc = acc.data(), .acc_stride = kDim, .scratch = scratch.data(),
-                               .rows = rows, .positions = kKvTile, .head_dim = kDim};
+  const AttentionTileArgs args{.q = q.data(),
+                               .q_stride = kDim,
+                               .k = k.data(),
+                               .k_stride = stride,
+                               .v = v.data(),
+                               .v_stride = stride,
+                               .begin = begin.data(),
+                               .end = end.data(),
+                               .max = max.data(),
+                               .sum = sum.data(),
+                               .acc = acc.data(),
+                               .acc_stride = kDim,
+                               .scratch = scratch.data(),
+                               .rows = rows,
+                               .positions = kKvTile,
+                               .head_dim = kDim};
   for (auto _ : state) {
     table.attention_tile(type, type, args);
     benchmark::ClobberMemory();
@@ -120,8 +135,8 @@ void Quantise(benchmark::State& state, Isa isa, ActivationFormat format) {
     KernelsFor(isa).quantize(format, x.data(), kWidth, out.data());
     benchmark::ClobberMemory();
   }
-  state.counters["Gvalues/s"] = benchmark::Counter(double(kWidth) * double(state.iterations()) / 1e9,
-                                                   benchmark::Counter::kIsRate);
+  state.counters["Gvalues/s"] = benchmark::Counter(
+      double(kWidth) * double(state.iterations()) / 1e9, benchmark::Counter::kIsRate);
 }
 
 void SwiGlu(benchmark::State& state, Isa isa) {
@@ -132,85 +147,33 @@ void SwiGlu(benchmark::State& state, Isa isa) {
     KernelsFor(isa).swiglu(gate.data(), up.data(), kWidth, y.data());
     benchmark::ClobberMemory();
   }
-  state.counters["Gvalues/s"] = benchmark::Counter(double(kWidth) * double(state.iterations()) / 1e9,
-                                                   benchmark::Counter::kIsRate);
+  state.counters["Gvalues/s"] = benchmark::Counter(
+      double(kWidth) * double(state.iterations()) / 1e9, benchmark::Counter::kIsRate);
 }
 
-// One core reading memory it has not in cache.
+// The roofs, on one core: memory read, integer and float multiply-adds on registers.
 void RoofRead(benchmark::State& state) {
-  std::vector<uint64_t> words(kWeightBytes / 8, 1);
-  for (auto _ : state) {
-    uint64_t sums[8] = {};
-    for (size_t i = 0; i < words.size(); i += 8) {
-      for (size_t l = 0; l < 8; ++l) sums[l] += words[i + l];
-    }
-    benchmark::DoNotOptimize(sums);
-  }
-  state.counters["GB/s"] = benchmark::Counter(double(kWeightBytes) * double(state.iterations()) / 1e9,
-                                              benchmark::Counter::kIsRate);
+  const GuardedBytes data(kWeightBytes);
+  std::memset(data.data(), 1, data.size());  // untouched pages would all be the page of zeros
+  for (auto _ : state) benchmark::DoNotOptimize(ReadAll(data.span(), 4));
+  state.counters["GB/s"] = benchmark::Counter(
+      double(kWeightBytes) * double(state.iterations()) / 1e9, benchmark::Counter::kIsRate);
 }
 
-#if defined(__x86_64__)
-constexpr int kSteps = 1000, kChains = 8;
-
-[[gnu::target("avx512f,avx512vnni")]] void Avx512VnniSteps(int* out) {
-  __m512i sums[kChains];
-#pragma GCC unroll 8
-  for (__m512i& s : sums) s = _mm512_setzero_si512();
-  const __m512i codes = _mm512_set1_epi8(3);
-  for (int i = 0; i < kSteps; ++i) {
-#pragma GCC unroll 8
-    for (__m512i& s : sums) {
-      s = _mm512_dpbusd_epi32(s, codes, codes);
-      __asm__("" : "+v"(s));
-    }
-  }
-#pragma GCC unroll 8
-  for (int c = 1; c < kChains; ++c) sums[0] = _mm512_add_epi32(sums[0], sums[c]);
-  *out = _mm512_cvtsi512_si32(sums[0]);
+void RoofPeak(benchmark::State& state, PeakLoop loop) {
+  for (auto _ : state) loop.run();
+  state.counters["GOP/s"] = benchmark::Counter(double(loop.ops) * double(state.iterations()) / 1e9,
+                                               benchmark::Counter::kIsRate);
+  state.SetLabel(loop.what);
 }
-
-[[gnu::target("avx2")]] void Avx2Steps(int* out) {
-  __m256i sums[kChains];
-#pragma GCC unroll 8
-  for (__m256i& s : sums) s = _mm256_setzero_si256();
-  __m256i codes = _mm256_set1_epi8(3);
-  const __m256i ones = _mm256_set1_epi16(1);
-  for (int i = 0; i < kSteps; ++i) {
-#pragma GCC unroll 8
-    for (__m256i& s : sums) {
-      __asm__("" : "+x"(codes));  // or the product is taken out of the loop
-      s = _mm256_add_epi32(s, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, codes), ones));
-      __asm__("" : "+x"(s));
-    }
-  }
-#pragma GCC unroll 8
-  for (int c = 1; c < kChains; ++c) sums[0] = _mm256_add_epi32(sums[0], sums[c]);
-  *out = _mm256_extract_epi32(sums[0], 0);
-}
-
-void RoofIntegers(benchmark::State& state, Isa isa) {
-  const bool wide = isa == Isa::kAvx512Vnni;
-  int out = 0;
-  for (auto _ : state) {
-    wide ? Avx512VnniSteps(&out) : Avx2Steps(&out);
-    benchmark::DoNotOptimize(out);
-  }
-  const double macs = double(kSteps) * kChains * (wide ? 64 : 32) * double(state.iterations());
-  state.counters["GOP/s"] = benchmark::Counter(2 * macs / 1e9, benchmark::Counter::kIsRate);
-}
-#endif
 
 // From the tables, so that a new type or instruction set needs no line here.
 const bool registered = [] {
   benchmark::RegisterBenchmark("roof/read", RoofRead);
   for (Isa isa : SupportedIsas()) {
     const std::string name = NameOf(isa);
-#if defined(__x86_64__)
-    if (isa == Isa::kAvx512Vnni || isa == Isa::kAvx2) {
-      benchmark::RegisterBenchmark(("roof/integers/" + name).c_str(), RoofIntegers, isa);
-    }
-#endif
+    benchmark::RegisterBenchmark(("roof/integers/" + name).c_str(), RoofPeak, IntegerPeakLoop(isa));
+    benchmark::RegisterBenchmark(("roof/floats/" + name).c_str(), RoofPeak, FloatPeakLoop(isa));
     for (const TypeInfo& info : AllTypes()) {
       for (uint32_t m : {1u, 4u, kPromptColumns}) {
         benchmark::RegisterBenchmark(
@@ -220,9 +183,10 @@ const bool registered = [] {
     }
     for (DType type : {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0}) {
       for (uint32_t rows : {1u, 8u, 64u}) {
-        benchmark::RegisterBenchmark(("attention/" + name + "/" + edgewise::NameOf(type) +
-                                      "/rows:" + std::to_string(rows)).c_str(),
-                                     Attention, isa, type, rows);
+        benchmark::RegisterBenchmark(
+            ("attention/" + name + "/" + edgewise::NameOf(type) + "/rows:" + std::to_string(rows))
+                .c_str(),
+            Attention, isa, type, rows);
       }
     }
     benchmark::RegisterBenchmark(("quantize/" + name + "/Q8_0").c_str(), Quantise, isa,

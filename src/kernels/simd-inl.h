@@ -5,7 +5,7 @@
 #define HWY_COMPILE_ONLY_STATIC
 // Only float and conversion operations are used; the AVX2 target must not demand AES.
 #define HWY_DISABLE_PCLMUL_AES
-#include "hwy/highway.h"
+#include <hwy/highway.h>
 
 #include <cstddef>
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Inputs for the kernels' tests and benchmarks: memory that ends at a forbidden page, random weights
-// of every type, rounded activations and what they stand for.
+// Inputs for the kernels' tests and benchmarks: memory that ends at a forbidden page, random
+// weights of every type, rounded activations and what they stand for.
 #pragma once
 
 #include <sys/mman.h>

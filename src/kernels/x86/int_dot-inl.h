@@ -31,8 +31,8 @@ constexpr bool kVnni = false;
 #elif defined(__AVXVNNI__)
   return _mm256_dpbusd_avx_epi32(acc, codes, x);
 #else
-  return _mm256_add_epi32(
-      acc, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, x), _mm256_set1_epi16(1)));
+  return _mm256_add_epi32(acc,
+                          _mm256_madd_epi16(_mm256_maddubs_epi16(codes, x), _mm256_set1_epi16(1)));
 #endif
 }
 
@@ -261,9 +261,8 @@ template <int kColumns, int kGroups, int kMaxCode, bool kSigned, bool kScaled>
 #pragma GCC unroll 8
       for (int c = 0; c < kColumns; ++c) {
         const Ints four = Broadcast(x[c] + 4 * g);
-        const Ints p = kSigned
-                           ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(four, w))
-                           : _mm256_maddubs_epi16(w, four);
+        const Ints p = kSigned ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(four, w))
+                               : _mm256_maddubs_epi16(w, four);
         pairs[c] = g == g0 ? p : _mm256_add_epi16(pairs[c], p);
       }
     }

@@ -79,8 +79,8 @@ class NextRows {
   }
 
  private:
-  // Two groups and the activations share 32 KiB of L1; a longer group waits in L2 (Q8_0 rows of 2176
-  // bytes: 13.5 GB/s through L1, 20 through L2; Q4_0 rows of 1152 bytes: 14 and 12).
+  // Two groups and the activations share 32 KiB of L1; a longer group waits in L2 (Q8_0 rows of
+  // 2176 bytes: 13.5 GB/s through L1, 20 through L2; Q4_0 rows of 1152 bytes: 14 and 12).
   static constexpr size_t kL1Share = 12 * 1024;
   const char* at_;
   size_t step_;

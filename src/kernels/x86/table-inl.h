@@ -1,5 +1,5 @@
-// The table of one x86 instruction set. Each of avx2.cc, avx2vnni.cc and avx512vnni.cc includes this
-// once and is compiled with its own flags (CMakeLists.txt).
+// The table of one x86 instruction set. Each of avx2.cc, avx2vnni.cc and avx512vnni.cc includes
+// this once and is compiled with its own flags (CMakeLists.txt).
 #pragma once
 
 #include "kernels/attention-inl.h"

@@ -38,8 +38,8 @@ namespace {
 // 16 bytes to 32 nibbles: the low ones, then the high ones.
 [[gnu::always_inline]] inline __m256i Nibbles(const uint8_t* qs) {
   const __m128i bytes = Load128(qs);
-  const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(bytes),
-                                               _mm_srli_epi16(bytes, 4), 1);
+  const __m256i both =
+      _mm256_inserti128_si256(_mm256_castsi128_si256(bytes), _mm_srli_epi16(bytes, 4), 1);
   return _mm256_and_si256(both, _mm256_set1_epi8(15));
 }
 
@@ -77,18 +77,14 @@ struct TypeQ5_0 {
   using Block = BlockQ5_0;
   static constexpr int kZero = 16, kMaxCode = 31;
   static constexpr bool kSigned = false, kMin = false;
-  static __m256i Codes(const Block& b) {
-    return _mm256_or_si256(Nibbles(b.qs), FifthBits(b.qh));
-  }
+  static __m256i Codes(const Block& b) { return _mm256_or_si256(Nibbles(b.qs), FifthBits(b.qh)); }
 };
 
 struct TypeQ5_1 {
   using Block = BlockQ5_1;
   static constexpr int kZero = 0, kMaxCode = 31;
   static constexpr bool kSigned = false, kMin = true;
-  static __m256i Codes(const Block& b) {
-    return _mm256_or_si256(Nibbles(b.qs), FifthBits(b.qh));
-  }
+  static __m256i Codes(const Block& b) { return _mm256_or_si256(Nibbles(b.qs), FifthBits(b.qh)); }
 };
 
 struct TypeQ8_0 {
@@ -157,8 +153,7 @@ struct TypeQ6_K {
   static constexpr bool kMin = false;
   static __m256i Codes(const Block& b, int j) {
     const int half = j / 4, quarter = j % 4;
-    const __m256i low =
-        Bits(Load256(b.ql + 64 * half + 32 * (quarter % 2)), quarter / 2 * 4, 15);
+    const __m256i low = Bits(Load256(b.ql + 64 * half + 32 * (quarter % 2)), quarter / 2 * 4, 15);
     const __m256i high = Bits(Load256(b.qh + 32 * half), 2 * quarter, 3);
     return _mm256_or_si256(low, _mm256_slli_epi16(high, 4));
   }
@@ -205,9 +200,7 @@ struct TypeQ3_K {
     const __m256i high = Bits(Load256(b.hmask), j, 1);
     return _mm256_or_si256(low, _mm256_slli_epi16(high, 2));
   }
-  static __m256i Scales(const Block& b) {
-    return _mm256_cvtepi8_epi16(Q3Scales(b.scales));
-  }
+  static __m256i Scales(const Block& b) { return _mm256_cvtepi8_epi16(Q3Scales(b.scales)); }
   static __m256i Offsets(const Block&, __m256i scales) {
     return _mm256_slli_epi16(scales, 2);  // zero point 4
   }
