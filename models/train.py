@@ -254,44 +254,14 @@ def learning_rate(progress, peak, warm_up=0.02, floor=0.05):
     return peak * (floor + (1 - floor) * cosine)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("texts", nargs="+")
-    parser.add_argument("--out", required=True, help="folder of checkpoints; resumes from it")
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--layers", type=int, default=Shape.layers)
-    parser.add_argument("--batch-tokens", type=int, default=4096)
-    parser.add_argument("--short", type=int, default=256,
-                        help="window of the first 70%% of the steps; then the whole context")
-    parser.add_argument("--rate", type=float, default=3e-3)
-    parser.add_argument("--decay", type=float, default=0.1)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--every", type=int, default=100, help="steps between validations")
-    args = parser.parse_args()
-
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
-    os.makedirs(args.out, exist_ok=True)
-    shape = Shape(layers=args.layers)
-    train_documents, held_out = read_and_split(args.texts, validation_share=0.05)
-    vocabulary = corpus.train_vocabulary(["\n\n".join(d) for d in train_documents],
-                                         shape.vocabulary)
-    train, validation = Tokens(train_documents, vocabulary), Tokens(held_out, vocabulary)
-    validation_windows = validation.sweep(shape.context + 1)
-    with open(os.path.join(args.out, "held_out.txt"), "w", encoding="utf-8") as file:
-        file.write("\n\n".join(p for d in held_out for p in d) + "\n")
-
-    model = Model(shape)
+def train_model(args, model, vocabulary, tokens, held_out):
+    """Trains in place; keeps the state to resume from and the best by held-out loss in args.out."""
     matrices = [w for name, w in model.named_parameters() if "blk" in name and w.dim() == 2]
     others = [w for name, w in model.named_parameters() if "blk" not in name or w.dim() == 1]
     optimizers = [Muon(matrices, args.decay),
                   torch.optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.0)]
-    print(f"{sum(w.numel() for w in model.parameters())} parameters, {len(train.ids)} training and "
-          f"{len(validation.ids)} validation tokens, seed {args.seed}", flush=True)
-
     latest = os.path.join(args.out, "latest.pt")
-    step, seconds, best = 0, 0.0, math.inf
+    step, seconds, best, running = 0, 0.0, math.inf, None
     if os.path.exists(latest):
         saved = torch.load(latest)
         model.load_state_dict(saved["model"])
@@ -299,12 +269,11 @@ def main():
             optimizer.load_state_dict(state)
         step, seconds, best = saved["step"], saved["seconds"], saved["best"]
 
-    running = 0.0
     while step < args.steps:
         began = time.monotonic()
         rng = np.random.default_rng([args.seed, step])  # A resumed run draws the same windows.
-        window = args.short if step < 0.7 * args.steps else shape.context
-        loss = loss_of(model, train.random_batch(rng, args.batch_tokens // window, window + 1))
+        window = args.short if step < 0.7 * args.steps else model.shape.context
+        loss = loss_of(model, tokens.random_batch(rng, args.batch_tokens // window, window + 1))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(others, 1.0)
         for optimizer in optimizers:
@@ -314,24 +283,74 @@ def main():
         model.zero_grad(set_to_none=True)
         step += 1
         seconds += time.monotonic() - began
-        running = loss.item() if step == 1 else 0.98 * running + 0.02 * loss.item()
+        running = loss.item() if running is None else 0.98 * running + 0.02 * loss.item()
         if step % args.every == 0 or step == args.steps:
-            # The last step sees all held-out windows; before, a sixth will do.
-            windows = validation_windows[::1 if step == args.steps else 6]
-            held = validate(model, windows)
+            held = validate(model, held_out)
             print(f"step {step}/{args.steps} train {running:.4f} validation {held:.4f} "
                   f"{seconds:.0f} s, {step * args.batch_tokens / seconds:.0f} tokens/s", flush=True)
-            state = dict(model=model.state_dict(), shape=dataclasses.asdict(shape),
+            state = dict(model=model.state_dict(), shape=dataclasses.asdict(model.shape),
                          pieces=vocabulary.pieces, step=step, seconds=seconds,
                          best=min(best, held), optimizers=[o.state_dict() for o in optimizers])
-            torch.save(state, latest + ".new")
-            os.replace(latest + ".new", latest)
-            if held < best or step == args.steps:
+            save(state, latest)
+            if held < best:
                 best = held
-                torch.save(state, os.path.join(args.out, "best.pt"))
+                save(state, best_checkpoint(args))
 
+
+def save(state, path):
+    """Whole or not at all: an interrupted run resumes from the file."""
+    torch.save(state, path + ".new")
+    os.replace(path + ".new", path)
+
+
+def best_checkpoint(args):
+    return os.path.join(args.out, "best.pt")
+
+
+def report(model, vocabulary, windows, seed):
+    loss = validate(model, windows)
+    print(f"validation {loss:.4f} nats/token, perplexity {math.exp(loss):.2f}, "
+          f"on {len(windows)} windows of {windows.shape[1] - 1} tokens")
     for prompt in ("Once upon a time", "There was once a king who", "ROMEO:"):
-        print("---\n" + sample(model, vocabulary, prompt, 160, args.seed))
+        print("---\n" + sample(model, vocabulary, prompt, 160, seed))
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("texts", nargs="+", help="plain text or Project Gutenberg files")
+    parser.add_argument("--out", required=True, help="folder of checkpoints; resumes from it")
+    parser.add_argument("--steps", type=int, default=1400)
+    parser.add_argument("--layers", type=int, default=Shape.layers)
+    parser.add_argument("--batch-tokens", type=int, default=4096)
+    parser.add_argument("--short", type=int, default=256,
+                        help="window of the first 70%% of the steps; then the whole context")
+    parser.add_argument("--rate", type=float, default=3e-3, help="peak learning rate")
+    parser.add_argument("--decay", type=float, default=0.1, help="weight decay of the matrices")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--every", type=int, default=100, help="steps between validations")
+    return parser.parse_args()
+
+
+def main():
+    args = parse_arguments()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    os.makedirs(args.out, exist_ok=True)
+    shape = Shape(layers=args.layers)
+    documents, held_out = read_and_split(args.texts, validation_share=0.05)
+    with open(os.path.join(args.out, "held_out.txt"), "w", encoding="utf-8") as file:
+        file.write("\n\n".join(p for d in held_out for p in d) + "\n")
+    vocabulary = corpus.train_vocabulary(["\n\n".join(d) for d in documents], shape.vocabulary)
+    tokens, held_out_tokens = Tokens(documents, vocabulary), Tokens(held_out, vocabulary)
+    windows = held_out_tokens.sweep(shape.context + 1)
+    model = Model(shape)
+    print(f"{sum(w.numel() for w in model.parameters())} parameters, {len(tokens.ids)} training "
+          f"and {len(held_out_tokens.ids)} held-out tokens, seed {args.seed}", flush=True)
+    # A sixth of the held-out windows steers the choice of the checkpoint; all of them judge it.
+    train_model(args, model, vocabulary, tokens, windows[::6])
+    model.load_state_dict(torch.load(best_checkpoint(args))["model"])
+    report(model, vocabulary, windows, args.seed)
 
 
 if __name__ == "__main__":
