@@ -207,8 +207,9 @@ struct Panel32 {
 
 template <typename Type>
 void Fill(Panel32& panel, const typename Type::Block* const rows[kLanes], uint32_t first,
-          uint32_t blocks) {
+          uint32_t blocks, NextRows<typename Type::Block, kLanes>& next) {
   for (uint32_t b = 0; b < blocks; ++b) {
+    next.Fetch();
     __m256i codes[kLanes];
     alignas(32) uint16_t d[kLanes];
     [[maybe_unused]] alignas(32) uint16_t m[kLanes];
@@ -272,8 +273,9 @@ struct PanelK {
 
 template <typename Type>
 void Fill(PanelK& panel, const typename Type::Block* const rows[kLanes], uint32_t first,
-          uint32_t blocks) {
+          uint32_t blocks, NextRows<typename Type::Block, kLanes>& next) {
   for (uint32_t b = 0; b < blocks; ++b) {
+    next.Fetch();
     __m256i lanes[kLanes];
     for (int j = 0; j < 8; ++j) {
 #pragma GCC unroll 16
@@ -396,10 +398,11 @@ void ManyColumns(const MatMulArgs& a) {
   for (uint32_t i = 0; i < a.rows; i += kLanes) {
     const Block* rows[kLanes];
     RowPointers<Block, kLanes>(a, i, rows);
+    NextRows<Block, kLanes> next(a, i, true);
     const bool whole = a.rows - i >= kLanes;
     for (uint32_t b = 0; b < blocks; b += Panel::kBlocks) {
       const uint32_t count = blocks - b < Panel::kBlocks ? blocks - b : Panel::kBlocks;
-      Fill<typename Shape::Type>(panel, rows, b, count);
+      Fill<typename Shape::Type>(panel, rows, b, count, next);
       for (uint32_t t = 0; t < tiles; ++t) {
         const uint32_t j = static_cast<uint32_t>(uint64_t{a.m} * t / tiles);
         const uint32_t columns = static_cast<uint32_t>(uint64_t{a.m} * (t + 1) / tiles) - j;
