@@ -28,8 +28,9 @@ struct EvalFlags {
 // As llama-perplexity reads a file: without one newline at its end.
 std::string TextOf(const EvalFlags& flags) {
   if (!flags.file) {
-    throw Error(ErrorCode::kUsage, "a text is missing: give -f FILE, or --kl-base FILE, which "
-                                   "contains one");
+    throw Error(ErrorCode::kUsage,
+                "a text is missing: give -f FILE, or --kl-base FILE, which "
+                "contains one");
   }
   std::string text = ReadText(*flags.file);
   if (text.ends_with('\n')) text.pop_back();
@@ -150,8 +151,8 @@ int Eval(const EvalFlags& flags) {
 
   const InterruptGuard interrupt;
   const Seconds start = Now();
-  const EvalResult result = Evaluate(
-      engine, tokens, options, [&](uint32_t done, uint32_t, const EvalResult& so_far) {
+  const EvalResult result =
+      Evaluate(engine, tokens, options, [&](uint32_t done, uint32_t, const EvalResult& so_far) {
         std::fprintf(stderr, "[%u]%.4f,", done, so_far.perplexity.value);
         std::fflush(stderr);
         if (interrupt.flag()) throw Error(ErrorCode::kIo, "interrupted");
@@ -184,7 +185,7 @@ VerbMain Add(Flags& flags) {
 
 }  // namespace
 
-extern const Verb kEvalVerb = {
+const Verb kEvalVerb = {
     "eval", "perplexity, and divergence from another run",
     "Cuts a text into chunks of -c tokens, computes each from an empty cache and scores how well "
     "the second half of each is predicted: exactly what llama-perplexity does, so that figures "

@@ -93,7 +93,7 @@ VerbMain Add(Flags& flags) {
 
 }  // namespace
 
-extern const Verb kQuantizeVerb = {
+const Verb kQuantizeVerb = {
     "quantize", "one GGUF to another type",
     "Rounds the matrices of a model to fewer bits, each tensor to the type that llama-quantize "
     "gives it under the same name; no calibration data is used. Vectors stay F32. A matrix whose "

@@ -148,7 +148,7 @@ VerbMain Add(Flags& flags) {
 
 }  // namespace
 
-extern const Verb kSynthVerb = {
+const Verb kSynthVerb = {
     "synth", "a GGUF with random weights in a model's shapes",
     "To measure a machine without the model: the file has the shapes, types and metadata of the "
     "real one and costs the same, but what it writes means nothing. Flags change a named shape.",

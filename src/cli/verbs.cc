@@ -4,13 +4,8 @@ namespace edgewise {
 
 std::span<const Verb* const> AllVerbs() {
   static constexpr const Verb* kVerbs[] = {
-      &kRunVerb,
-      &kChatVerb,
-      &kInspectVerb,
-      &kTokenizeVerb,
-      &kEvalVerb,
-      &kQuantizeVerb,
-      &kSynthVerb,
+      &kRunVerb,  &kChatVerb,     &kInspectVerb, &kTokenizeVerb,
+      &kEvalVerb, &kQuantizeVerb, &kSynthVerb,   &kBenchVerb,
   };
   return kVerbs;
 }

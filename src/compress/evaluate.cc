@@ -16,7 +16,7 @@ constexpr uint64_t kLogitsBytes = 64 << 20;
 struct Score {
   double nll = 0, nll_base = 0;  // of the text's token
   double kl = 0;
-  double difference = 0;         // q - p of the text's token
+  double difference = 0;  // q - p of the text's token
   bool same_top = false;
 };
 
@@ -103,9 +103,9 @@ KlStatistics KlOf(const std::vector<Score>& scores) {
 
   KlStatistics out;
   out.base_perplexity = {std::exp(p.value), std::exp(p.value) * p.error};
-  out.log_ratio = {q.value - p.value,
-                   std::sqrt(std::max(0.0, q.error * q.error + p.error * p.error -
-                                               2 * covariance))};
+  out.log_ratio = {
+      q.value - p.value,
+      std::sqrt(std::max(0.0, q.error * q.error + p.error * p.error - 2 * covariance))};
   out.correlation = q.error * p.error > 0 ? covariance / (q.error * p.error) : 0;
   out.mean = kl.estimate();
   out.max = sorted.back();
@@ -194,7 +194,8 @@ class ChunkScorer {
       });
     });
     if (!finite) {
-      throw Error(ErrorCode::kBadFile, StrCat("chunk ", chunk + 1, " gives logits that are not "
+      throw Error(ErrorCode::kBadFile, StrCat("chunk ", chunk + 1,
+                                              " gives logits that are not "
                                               "finite: the model's weights are damaged"));
     }
     if (options_.save != nullptr) options_.save->Append(saved_);

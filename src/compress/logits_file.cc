@@ -95,9 +95,9 @@ LogitsFile::Row LogitsFile::RowOf(uint32_t chunk, uint32_t i) const {
   const auto [scale, least] = header;
   // All finite, and no log-probability much above 0 (rounding may leave it a little above).
   if (!(scale >= 0) || !(least <= 1) || !(scale * kLargestCode + least <= 1) || !(least > -1e30f)) {
-    throw Error(ErrorCode::kBadFile, StrCat(file_.path(), ": chunk ", chunk + 1, " holds scale ",
-                                            scale, " and offset ", least,
-                                            ", no log-probabilities: the file is damaged"));
+    throw Error(ErrorCode::kBadFile,
+                StrCat(file_.path(), ": chunk ", chunk + 1, " holds scale ", scale, " and offset ",
+                       least, ", no log-probabilities: the file is damaged"));
   }
   return {scale, least, {reinterpret_cast<const uint16_t*>(at + sizeof(header)), vocab_}};
 }

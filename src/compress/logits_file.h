@@ -1,5 +1,6 @@
-// llama-perplexity's file of logits (--kl-divergence-base), written and read, so that either program
-// can compare with what the other has computed. Source: tools/perplexity of llama.cpp (facts).
+// llama-perplexity's file of logits (--kl-divergence-base), written and read, so that either
+// program can compare with what the other has computed. Source: tools/perplexity of llama.cpp
+// (facts).
 //
 //   "_logits_", int32 context, int32 vocab, int32 chunks, int32 tokens[chunks][context],
 //   then for each chunk and each of its scored positions one row:
@@ -23,9 +24,7 @@ namespace edgewise {
 
 // Positions of a chunk that are scored: the second half but its last, which has no successor.
 constexpr uint32_t FirstScored(uint32_t context) { return context / 2; }
-constexpr uint32_t ScoredPositions(uint32_t context) {
-  return context - 1 - FirstScored(context);
-}
+constexpr uint32_t ScoredPositions(uint32_t context) { return context - 1 - FirstScored(context); }
 
 // Bytes of a row.
 constexpr uint64_t LogitsRowBytes(uint32_t vocab) {

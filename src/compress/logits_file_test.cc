@@ -45,8 +45,8 @@ class LogitsFileTest : public testing::Test {
     writer.Commit();
   }
 
-  // Writes the file with its bytes changed; returns the message of the error that opening and reading
-  // gives, "" for none.
+  // Writes the file with its bytes changed; returns the message of the error that opening and
+  // reading gives, "" for none.
   std::string MessageAfter(const std::function<void(std::string&)>& change) const {
     Write();
     std::ifstream in(path_, std::ios::binary);
@@ -138,8 +138,7 @@ TEST_F(LogitsFileTest, HostileFilesGiveOneClearError) {
               testing::HasSubstr("is no file of logits"));
   EXPECT_THAT(MessageAfter([](std::string& b) { b[0] = 'x'; }),
               testing::HasSubstr("is no file of logits"));
-  EXPECT_THAT(MessageAfter([](std::string& b) { b.pop_back(); }),
-              testing::HasSubstr("cut short"));
+  EXPECT_THAT(MessageAfter([](std::string& b) { b.pop_back(); }), testing::HasSubstr("cut short"));
   EXPECT_THAT(MessageAfter([](std::string& b) { b.resize(40); }), testing::HasSubstr("cut short"));
   EXPECT_THAT(MessageAfter([](std::string& b) { b += "more"; }), testing::HasSubstr("damaged"));
   for (const int32_t bad : {0, -1, 3, 1 << 25, 0x7fffffff}) {

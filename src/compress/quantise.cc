@@ -79,9 +79,10 @@ class RowEncoder {
 
   void ThrowIfBad(const std::string& path) const {
     if (bad_row_ == kNone) return;
-    throw Error(ErrorCode::kBadFile, StrCat(path, ": tensor ", Printable(from_.name), " row ",
-                                            bad_row_.load(), " holds a weight that is NaN or "
-                                            "infinite: the file is damaged"));
+    throw Error(ErrorCode::kBadFile,
+                StrCat(path, ": tensor ", Printable(from_.name), " row ", bad_row_.load(),
+                       " holds a weight that is NaN or "
+                       "infinite: the file is damaged"));
   }
 
  private:
@@ -102,8 +103,7 @@ class RowEncoder {
 
 }  // namespace
 
-QuantiseReport Quantise(const Gguf& source, const std::string& path,
-                        const QuantiseOptions& options,
+QuantiseReport Quantise(const Gguf& source, const std::string& path, const QuantiseOptions& options,
                         FunctionRef<void(uint64_t done, uint64_t total)> progress) {
   TensorTypes types(options.type, options.pure, RecipeModelOf(source));
   CheckNotSource(source, path);

@@ -25,15 +25,15 @@ struct QuantiseReport {
   std::vector<std::string> notes;              // as TensorTypes::notes()
 };
 
-// Writes `source`, which may be a split file of any supported types, to `path` as one file; metadata
-// is copied, general.file_type and general.quantization_version are set. Vectors become F32; a tensor
-// that keeps its type is copied. Memory: two windows of rows and one row of floats per thread.
+// Writes `source`, which may be a split file of any supported types, to `path` as one file;
+// metadata is copied, general.file_type and general.quantization_version are set. Vectors become
+// F32; a tensor that keeps its type is copied. Memory: two windows of rows and one row of floats
+// per thread.
 //
-// Throws Error(kUsage): no such type, or `path` is one of the source's own files; Error(kBadFile) at a
-// weight that is NaN or infinite, naming tensor and row; Error(kIo). The file appears whole or not at
-// all. progress: bytes of tensor data written, of how many; on the caller's thread.
-QuantiseReport Quantise(const Gguf& source, const std::string& path,
-                        const QuantiseOptions& options,
+// Throws Error(kUsage): no such type, or `path` is one of the source's own files; Error(kBadFile)
+// at a weight that is NaN or infinite, naming tensor and row; Error(kIo). The file appears whole or
+// not at all. progress: bytes of tensor data written, of how many; on the caller's thread.
+QuantiseReport Quantise(const Gguf& source, const std::string& path, const QuantiseOptions& options,
                         FunctionRef<void(uint64_t done, uint64_t total)> progress);
 
 }  // namespace edgewise

@@ -74,8 +74,8 @@ TEST_F(QuantiseTest, EveryRowIsTheEncodersAndVectorsStayF32) {
       const uint64_t from_bytes = RowBytes(from.type, from.row_length());
       DecodeRow(from.type, from.data.subspan(r * from_bytes, from_bytes), row);
       EncodeRow(to.type, row, expected);
-      ASSERT_TRUE(std::ranges::equal(expected, to.data.subspan(r * expected.size(),
-                                                               expected.size())));
+      ASSERT_TRUE(
+          std::ranges::equal(expected, to.data.subspan(r * expected.size(), expected.size())));
     }
   }
   EXPECT_EQ(report.bytes_after, bytes);

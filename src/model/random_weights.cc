@@ -133,27 +133,46 @@ RandomWeights::RandomWeights(DType type, double deviation) : type_(type) {
                                                 : F32ToBf16(w));
       }
       break;
-    // Where zero is not in the middle of the codes, the sign of the scale is random: else all weights
-    // share an offset, which a deep network amplifies until every token gives the same logits.
-    case DType::kQ4_0: SetScales(deviation, Rms(-8, 7), 0, true); break;
-    case DType::kQ5_0: SetScales(deviation, Rms(-16, 15), 0, true); break;
-    case DType::kQ8_0: SetScales(deviation, Rms(-127, 127), 0, false); break;
+    // Where zero is not in the middle of the codes, the sign of the scale is random: else all
+    // weights share an offset, which a deep network amplifies until every token gives the same
+    // logits.
+    case DType::kQ4_0:
+      SetScales(deviation, Rms(-8, 7), 0, true);
+      break;
+    case DType::kQ5_0:
+      SetScales(deviation, Rms(-16, 15), 0, true);
+      break;
+    case DType::kQ8_0:
+      SetScales(deviation, Rms(-127, 127), 0, false);
+      break;
     case DType::kIQ4_NL: {
       double squares = 0;
       for (const int8_t level : kIq4NlValues) squares += static_cast<double>(level) * level;
       SetScales(deviation, std::sqrt(squares / 16), 0, true);
       break;
     }
-    case DType::kQ3_K: SetScales(deviation, Rms(-32, 31) * Rms(-4, 3), 0, true); break;
-    case DType::kQ6_K: SetScales(deviation, Rms(-128, 127) * Rms(-32, 31), 0, true); break;
+    case DType::kQ3_K:
+      SetScales(deviation, Rms(-32, 31) * Rms(-4, 3), 0, true);
+      break;
+    case DType::kQ6_K:
+      SetScales(deviation, Rms(-128, 127) * Rms(-32, 31), 0, true);
+      break;
     // Where there is a min, it puts zero in the middle of the codes.
-    case DType::kQ4_1: SetScales(deviation, UniformDeviation(16), -7.5, false); break;
-    case DType::kQ5_1: SetScales(deviation, UniformDeviation(32), -15.5, false); break;
+    case DType::kQ4_1:
+      SetScales(deviation, UniformDeviation(16), -7.5, false);
+      break;
+    case DType::kQ5_1:
+      SetScales(deviation, UniformDeviation(32), -15.5, false);
+      break;
     case DType::kQ2_K:
       SetScales(deviation, std::sqrt(SumOfSquares(8, 15) / 8) * UniformDeviation(4), 1.5, false);
       break;
-    case DType::kQ4_K: SetScales(deviation, scales_6bit * UniformDeviation(16), 7.5, false); break;
-    case DType::kQ5_K: SetScales(deviation, scales_6bit * UniformDeviation(32), 15.5, false); break;
+    case DType::kQ4_K:
+      SetScales(deviation, scales_6bit * UniformDeviation(16), 7.5, false);
+      break;
+    case DType::kQ5_K:
+      SetScales(deviation, scales_6bit * UniformDeviation(32), 15.5, false);
+      break;
   }
 }
 
@@ -184,22 +203,31 @@ void RandomWeights::Fill(uint64_t seed, std::span<std::byte> out) const {
     block.dmin = scale.m;
   };
   switch (type_) {
-    case DType::kF32: return FillFloats<uint32_t>(bits, levels_, out);
+    case DType::kF32:
+      return FillFloats<uint32_t>(bits, levels_, out);
     case DType::kF16:
-    case DType::kBF16: return FillFloats<uint16_t>(bits, levels_, out);
-    case DType::kQ4_0: return FillBlocks<BlockQ4_0>(bits, out, set_d);
-    case DType::kQ5_0: return FillBlocks<BlockQ5_0>(bits, out, set_d);
-    case DType::kIQ4_NL: return FillBlocks<BlockIQ4_NL>(bits, out, set_d);
-    case DType::kQ3_K: return FillBlocks<BlockQ3_K>(bits, out, set_d);
-    case DType::kQ6_K: return FillBlocks<BlockQ6_K>(bits, out, set_d);
+    case DType::kBF16:
+      return FillFloats<uint16_t>(bits, levels_, out);
+    case DType::kQ4_0:
+      return FillBlocks<BlockQ4_0>(bits, out, set_d);
+    case DType::kQ5_0:
+      return FillBlocks<BlockQ5_0>(bits, out, set_d);
+    case DType::kIQ4_NL:
+      return FillBlocks<BlockIQ4_NL>(bits, out, set_d);
+    case DType::kQ3_K:
+      return FillBlocks<BlockQ3_K>(bits, out, set_d);
+    case DType::kQ6_K:
+      return FillBlocks<BlockQ6_K>(bits, out, set_d);
     case DType::kQ8_0:
       return FillBlocks<BlockQ8_0>(bits, out, [&](BlockQ8_0& block) {
         set_d(block);
         // No encoder writes -128: the range is symmetric.
         for (int8_t& q : block.qs) q = static_cast<int8_t>(q == -128 ? -127 : q);
       });
-    case DType::kQ4_1: return FillBlocks<BlockQ4_1>(bits, out, set_d_m);
-    case DType::kQ5_1: return FillBlocks<BlockQ5_1>(bits, out, set_d_m);
+    case DType::kQ4_1:
+      return FillBlocks<BlockQ4_1>(bits, out, set_d_m);
+    case DType::kQ5_1:
+      return FillBlocks<BlockQ5_1>(bits, out, set_d_m);
     case DType::kQ2_K:
       return FillBlocks<BlockQ2_K>(bits, out, [&](BlockQ2_K& block) {
         set_d_dmin(block);

@@ -34,9 +34,10 @@ class RandomBits {
   uint64_t state_[4];
 };
 
-// Weights of mean 0 and a given standard deviation, independent of each other but for the scale that
-// those of a block share. Floats are normally distributed (4096 levels); codes are uniform, all of
-// them occur, scales vary by a factor of two and have both signs where the encoders use both.
+// Weights of mean 0 and a given standard deviation, independent of each other but for the scale
+// that those of a block share. Floats are normally distributed (4096 levels); codes are uniform,
+// all of them occur, scales vary by a factor of two and have both signs where the encoders use
+// both.
 class RandomWeights {
  public:
   RandomWeights(DType type, double deviation);
@@ -55,8 +56,8 @@ class RandomWeights {
   static void FillBlocks(RandomBits& bits, std::span<std::byte> out, Patch patch);
 
   DType type_;
-  std::array<Scale, 16> scales_;     // chosen by four random bits
-  std::vector<uint32_t> levels_;     // of the float types, as stored
+  std::array<Scale, 16> scales_;  // chosen by four random bits
+  std::vector<uint32_t> levels_;  // of the float types, as stored
 };
 
 }  // namespace edgewise

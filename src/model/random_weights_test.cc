@@ -11,8 +11,8 @@ namespace {
 
 class RandomWeightsTest : public testing::TestWithParam<DType> {};
 
-// 2^20 weights in rows of 1024: the mean of n independent blocks' weights is within 5 deviations of 0,
-// the variance within a few percent (weights of a block share a scale, so n counts blocks).
+// 2^20 weights in rows of 1024: the mean of n independent blocks' weights is within 5 deviations of
+// 0, the variance within a few percent (weights of a block share a scale, so n counts blocks).
 TEST_P(RandomWeightsTest, DecodeFiniteWithTheGivenDeviationAndNoOffset) {
   constexpr size_t kRow = 1024, kRows = 1024;
   const double deviation = 1 / std::sqrt(2048.0);

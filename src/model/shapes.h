@@ -26,8 +26,8 @@ bool IsShapeName(std::string_view name);
 // Throws Error(kUsage) naming it and listing those known.
 ModelShape ShapeNamed(std::string_view name);
 
-// Throws Error(kUsage), saying which dimension and why, for a shape that cannot be a model: a zero, KV
-// heads that do not divide the heads, an odd head size, a dimension above the reader's limits.
+// Throws Error(kUsage), saying which dimension and why, for a shape that cannot be a model: a zero,
+// KV heads that do not divide the heads, an odd head size, a dimension above the reader's limits.
 void CheckShape(const ModelShape& shape);
 
 // The divisors of a head's rope.dims / 2 frequencies that Llama 3.x stores as rope_freqs.weight:

@@ -26,13 +26,13 @@ struct SynthReport {
   std::vector<std::string> notes;  // as TensorTypes::notes()
 };
 
-// Weights are random with deviation 1 / sqrt(row length), so that activations stay near 1 through any
-// number of layers; norms are near 1, biases small, and the last norm near 3, so that some tokens are
-// clearly more likely than others.
+// Weights are random with deviation 1 / sqrt(row length), so that activations stay near 1 through
+// any number of layers; norms are near 1, biases small, and the last norm near 2, so that some
+// tokens are clearly more likely than others.
 //
-// Throws Error(kUsage) for a shape that CheckShape() refuses, a type that is none, a vocabulary below
-// kLeastVocabulary; Error(kIo) when the file cannot be written. The file appears whole or not at all.
-// progress: bytes of weights written, of how many; on the caller's thread.
+// Throws Error(kUsage) for a shape that CheckShape() refuses, a type that is none, a vocabulary
+// below kLeastVocabulary; Error(kIo) when the file cannot be written. The file appears whole or not
+// at all. progress: bytes of weights written, of how many; on the caller's thread.
 SynthReport Synthesize(const ModelShape& shape, const std::string& path,
                        const SynthOptions& options,
                        FunctionRef<void(uint64_t done, uint64_t total)> progress);

@@ -20,9 +20,10 @@ std::string ByteToken(int byte) {
 
 SynthVocabulary MakeSynthVocabulary(uint32_t size) {
   if (size < kLeastVocabulary) {
-    throw Error(ErrorCode::kUsage, StrCat("a vocabulary of ", size, " is too small: the least is ",
-                                          kLeastVocabulary, ", three special tokens, 256 bytes and "
-                                          "the printable characters"));
+    throw Error(ErrorCode::kUsage,
+                StrCat("a vocabulary of ", size, " is too small: the least is ", kLeastVocabulary,
+                       ", three special tokens, 256 bytes and "
+                       "the printable characters"));
   }
   SynthVocabulary out;
   const auto add = [&](std::string token, float score, int32_t type) {
@@ -42,8 +43,8 @@ SynthVocabulary MakeSynthVocabulary(uint32_t size) {
   add_piece(std::string(kSpaceMark));
   for (char c = '!'; c <= '~'; ++c) add_piece(std::string(1, c));
 
-  // Words of n + 1 letters are all words of n letters, each extended by every letter; the space mark
-  // counts as a first letter.
+  // Words of n + 1 letters are all words of n letters, each extended by every letter; the space
+  // mark counts as a first letter.
   std::vector<std::string> words = {std::string(kSpaceMark)};
   for (const char letter : kLetters) words.push_back(std::string(1, letter));
   while (out.tokens.size() < size) {

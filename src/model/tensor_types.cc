@@ -14,8 +14,8 @@ const Recipe& RecipeNamed(std::string_view name) {
   return *recipe;
 }
 
-// A matrix that no rule of any recipe names: TypeFor() gives it the base type or what replaces it on
-// short rows, which is what `pure` asks for all.
+// A matrix that no rule of any recipe names: TypeFor() gives it the base type or what replaces it
+// on short rows, which is what `pure` asks for all.
 constexpr std::string_view kOrdinaryMatrix = "blk.0.ffn_up.weight";
 
 }  // namespace

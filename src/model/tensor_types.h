@@ -16,8 +16,8 @@ class TensorTypes {
   // there is none of that name.
   TensorTypes(std::string_view recipe, bool pure, RecipeModel model);
 
-  // For a tensor stored in type `stored` (F32 where it is yet to be made). Vectors become F32, what a
-  // recipe does not touch keeps its type.
+  // For a tensor stored in type `stored` (F32 where it is yet to be made). Vectors become F32, what
+  // a recipe does not touch keeps its type.
   DType For(const RecipeTensor& tensor, DType stored);
 
   const Recipe& recipe() const { return recipe_; }

@@ -6,8 +6,8 @@
 namespace edgewise {
 namespace {
 
-// Large enough that starting a window costs nothing beside writing it (3 ms at 3 GB/s), small enough
-// to stay in a last-level cache.
+// Large enough that starting a window costs nothing beside writing it (3 ms at 3 GB/s), small
+// enough to stay in a last-level cache.
 constexpr uint64_t kWindowBytes = 8 << 20;
 // A worker's share at a time: several per worker and window, so that none waits long for another.
 constexpr uint64_t kPieceBytes = 256 << 10;
@@ -29,12 +29,12 @@ void WeightStream::Write(uint64_t rows, uint64_t row_bytes, Fill fill) {
           failure = std::current_exception();  // a job must not throw
         }
       }
-      worker.ForChunks(static_cast<uint32_t>(count), static_cast<uint32_t>(piece),
-                       [&](uint32_t begin, uint32_t end) {
-                         fill(worker.index(), first + begin,
-                              std::span(computing_).subspan(begin * row_bytes,
-                                                            (end - begin) * row_bytes));
-                       });
+      worker.ForChunks(
+          static_cast<uint32_t>(count), static_cast<uint32_t>(piece),
+          [&](uint32_t begin, uint32_t end) {
+            fill(worker.index(), first + begin,
+                 std::span(computing_).subspan(begin * row_bytes, (end - begin) * row_bytes));
+          });
     });
     if (failure) std::rethrow_exception(failure);
     std::swap(computing_, writing_);

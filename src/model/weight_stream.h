@@ -1,6 +1,6 @@
 // Writes tensors whose rows are computed: all threads compute a window of rows while the window
-// before is being written, so that neither the disk nor the processor waits, and memory stays at two
-// windows whatever the tensor's size.
+// before is being written, so that neither the disk nor the processor waits, and memory stays at
+// two windows whatever the tensor's size.
 #pragma once
 
 #include <cstddef>
@@ -24,8 +24,8 @@ class WeightStream {
   WeightStream(GgufWriter& writer, ThreadPool& pool, Progress progress)
       : writer_(writer), pool_(pool), progress_(progress) {}
 
-  // Computes the bytes of rows [first, first + out.size() / row_bytes); called on several threads at
-  // once (worker: 0 .. pool.threads() - 1), must not throw.
+  // Computes the bytes of rows [first, first + out.size() / row_bytes); called on several threads
+  // at once (worker: 0 .. pool.threads() - 1), must not throw.
   using Fill = FunctionRef<void(int worker, uint64_t first, std::span<std::byte> out)>;
 
   // Appends the next tensor declared. Throws Error(kIo).
