@@ -23,9 +23,16 @@ struct Case {
   std::string script;
   int status = 0;
   bool skip_sanitized = false;
+  std::string needs;  // a file in the folder of shared material; skipped where it is absent
   std::vector<std::pair<std::string, std::string>> expectations;  // key, value
 };
 void PrintTo(const Case& c, std::ostream* out) { *out << c.where; }
+
+// Models and texts too large for the repository.
+fs::path Shared() {
+  const char* folder = std::getenv("EDGEWISE_SHARED");
+  return folder != nullptr ? fs::path(folder) : fs::path(EDGEWISE_SOURCE_DIR) / "../shared";
+}
 
 std::string Read(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -62,11 +69,13 @@ std::vector<Case> ReadCases() {
       const std::string value = colon == std::string::npos ? "" : line.substr(colon + 2);
       const std::string where = path.filename().string() + ":" + std::to_string(number);
       if (key == "case") {
-        cases.push_back({.name = value, .where = where, .script = "", .expectations = {}});
+        cases.push_back({.name = value, .where = where, .script = "", .needs = "", .expectations = {}});
       } else if (key == "run" && !cases.empty()) {
         cases.back().script += value + "\n";
       } else if (line == "skip: sanitizers" && !cases.empty()) {
         cases.back().skip_sanitized = true;
+      } else if (key == "needs" && !cases.empty()) {
+        cases.back().needs = value;
       } else if (key == "status" && !cases.empty()) {
         cases.back().status = std::stoi(value);
       } else {
@@ -98,6 +107,7 @@ class CommandLine : public testing::TestWithParam<Case> {
     const std::string program_folder = fs::path(EDGEWISE_PROGRAM).parent_path().string();
     std::ofstream(folder_ / "script") << "export PATH='" << program_folder << "':$PATH\n"
                                       << "export SOURCE='" EDGEWISE_SOURCE_DIR "'\n"
+                                      << "export SHARED='" << Shared().string() << "'\n"
                                       << "unset EDGEWISE_MODELS\n"
                                       << script;
     const std::string command = "cd '" + (folder_ / "here").string() +
@@ -113,6 +123,9 @@ TEST_P(CommandLine, DoesWhatItsCaseSays) {
   const Case& c = GetParam();
   SCOPED_TRACE(c.where + ": " + c.name);
   if (EDGEWISE_SANITIZED && c.skip_sanitized) GTEST_SKIP() << "not with sanitizers";
+  if (!c.needs.empty() && !fs::exists(Shared() / c.needs)) {
+    GTEST_SKIP() << Shared() / c.needs << " is absent; EDGEWISE_SHARED names its folder";
+  }
   const int status = Run(c.script);
   const std::string out = Read(folder_ / "out"), err = Read(folder_ / "err");
   EXPECT_EQ(status, c.status) << err;
