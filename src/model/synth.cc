@@ -16,8 +16,6 @@ namespace {
 
 constexpr uint32_t kQuantizationVersion = 2;  // of the K-quants' layout, since 2023
 constexpr float kNormDeviation = 0.1f, kBiasDeviation = 0.1f;
-// The last norm's gain: logits of deviation 2 make some tokens clearly likelier than others.
-constexpr float kOutputGain = 2;
 
 void AddConfig(const ModelShape& shape, GgufWriter& writer) {
   const ModelConfig& c = shape.config;
@@ -77,7 +75,7 @@ std::vector<Plan> PlanTensors(const ModelShape& shape, TensorTypes& types) {
 std::vector<float> MakeVector(const ModelShape& shape, const Plan& plan, uint64_t seed) {
   if (plan.name == "rope_freqs.weight") return Llama3RopeFactors(shape);
   const bool bias = plan.name.ends_with(".bias");
-  const float mean = bias ? 0 : plan.name == "output_norm.weight" ? kOutputGain : 1;
+  const float mean = bias ? 0 : 1;
   std::vector<float> values(plan.k);
   RandomWeights(DType::kF32, bias ? kBiasDeviation : kNormDeviation)
       .Fill(seed, std::as_writable_bytes(std::span(values)));

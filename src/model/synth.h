@@ -26,9 +26,10 @@ struct SynthReport {
   std::vector<std::string> notes;  // as TensorTypes::notes()
 };
 
-// Weights are random with deviation 1 / sqrt(row length), so that activations stay near 1 through
-// any number of layers; norms are near 1, biases small, and the last norm near 2, so that some
-// tokens are clearly more likely than others.
+// Weights are random with deviation 1 / sqrt(row length), norms near 1, biases small, so
+// activations and logits stay near 1 through any number of layers. No larger: what rounding
+// activations to 8 bits changes in a random network's distribution grows with the square of its
+// logits.
 //
 // Throws Error(kUsage) for a shape that CheckShape() refuses, a type that is none, a vocabulary
 // below kLeastVocabulary; Error(kIo) when the file cannot be written. The file appears whole or not
