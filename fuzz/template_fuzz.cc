@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "tokenizer/jinja_eval.h"
-#include "tokenizer/jinja_parser.h"
+#include "jinja/eval.h"
+#include "jinja/parser.h"
 
 namespace {
 

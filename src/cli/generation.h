@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/utf8.h"
 #include "cli/flags.h"
 #include "cli/options.h"
 #include "engine/generate.h"

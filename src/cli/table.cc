@@ -5,7 +5,7 @@
 #include <cstdio>
 
 #include "base/error.h"
-#include "tokenizer/utf8.h"
+#include "base/utf8.h"
 
 namespace edgewise {
 namespace {

@@ -12,7 +12,7 @@
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/verb.h"
-#include "tokenizer/utf8.h"
+#include "base/utf8.h"
 
 namespace edgewise {
 namespace {

@@ -2,8 +2,8 @@
 
 #include "base/error.h"
 #include "base/strings.h"
-#include "tokenizer/jinja_eval.h"
-#include "tokenizer/jinja_parser.h"
+#include "jinja/eval.h"
+#include "jinja/parser.h"
 
 namespace edgewise {
 namespace {

@@ -6,7 +6,7 @@
 #include <chrono>
 
 #include "base/error.h"
-#include "tokenizer/utf8.h"
+#include "base/utf8.h"
 
 namespace edgewise {
 namespace {

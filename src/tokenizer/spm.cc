@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "tokenizer/merge.h"
-#include "tokenizer/utf8.h"
+#include "base/utf8.h"
 
 namespace edgewise {
 namespace {

@@ -10,7 +10,7 @@
 
 #include "gguf/test_gguf.h"
 #include "tokenizer/tokenizer.h"
-#include "tokenizer/utf8.h"
+#include "base/utf8.h"
 
 namespace edgewise {
 

@@ -93,16 +93,4 @@ class Tokenizer {
   std::unique_ptr<const SpecialMatcher> special_;
 };
 
-// Holds back the bytes of an incomplete UTF-8 character, so that streamed output never splits one.
-class Utf8Stream {
- public:
-  // What may be shown now. Bytes that can never become valid UTF-8 pass unchanged.
-  std::string Push(std::string_view bytes);
-  // What is left at the end of generation.
-  std::string Flush();
-
- private:
-  std::string pending_;
-};
-
 }  // namespace edgewise

@@ -11,8 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "tokenizer/jinja_ast.h"
-#include "tokenizer/jinja_value.h"
+#include "jinja/ast.h"
+#include "jinja/value.h"
 
 namespace edgewise::jinja {
 
@@ -40,7 +40,7 @@ class ArgReader {
   std::vector<const Value*> found_;
 };
 
-// --- operators (jinja_operators.cc) ---
+// --- operators (operators.cc) ---
 
 Value Arithmetic(Run& run, Op op, const Value& left, const Value& right);
 Value Negative(Run& run, const Value& value);
@@ -52,7 +52,7 @@ Value GetItem(Run& run, const Value& object, const Value& key);  // undefined wh
 Value GetSlice(Run& run, const Value& object, const Value& begin, const Value& end,
                const Value& step);
 
-// --- attributes and methods (jinja_methods.cc) ---
+// --- attributes and methods (methods.cc) ---
 
 struct Method : Object {
   Method(Value receiver_in, std::string_view name_in) : receiver(std::move(receiver_in)), name(name_in) {}
@@ -64,7 +64,7 @@ struct Method : Object {
 Value GetAttribute(Run& run, const Value& object, std::string_view name);
 Value CallMethod(Run& run, const Method& method, const Args& args);
 
-// --- filters and tests (jinja_filters.cc, jinja_filters_sequence.cc, jinja_predicates.cc) ---
+// --- filters and tests (filters.cc, filters_sequence.cc, predicates.cc) ---
 
 bool HasFilter(std::string_view name);
 bool HasTest(std::string_view name);
@@ -79,7 +79,7 @@ struct NamedFilter {
 // Those on sequences; null when there is none of that name.
 FilterFunction FindSequenceFilter(std::string_view name);
 
-// --- global functions (jinja_functions.cc) ---
+// --- global functions (functions.cc) ---
 
 struct Function : Object {
   explicit Function(Value (*call_in)(Run&, const Args&)) : call(call_in) {}

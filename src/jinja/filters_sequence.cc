@@ -3,8 +3,8 @@
 #include <iterator>
 
 #include "base/strings.h"
-#include "tokenizer/jinja_builtins.h"
-#include "tokenizer/jinja_text.h"
+#include "jinja/builtins.h"
+#include "jinja/text.h"
 
 namespace edgewise::jinja {
 namespace {

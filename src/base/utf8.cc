@@ -1,10 +1,8 @@
-#include "tokenizer/utf8.h"
+#include "base/utf8.h"
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-
-#include "tokenizer/tokenizer.h"
 
 namespace edgewise {
 namespace {

@@ -1,4 +1,4 @@
-#include "tokenizer/jinja_value.h"
+#include "jinja/value.h"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "base/strings.h"
-#include "tokenizer/jinja_text.h"
+#include "jinja/text.h"
 
 namespace edgewise::jinja {
 namespace {

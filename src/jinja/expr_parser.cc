@@ -1,10 +1,10 @@
-#include "tokenizer/jinja_expr_parser.h"
+#include "jinja/expr_parser.h"
 
 #include <algorithm>
 
 #include "base/strings.h"
-#include "tokenizer/jinja_builtins.h"
-#include "tokenizer/jinja_parser.h"
+#include "jinja/builtins.h"
+#include "jinja/parser.h"
 
 namespace edgewise::jinja {
 

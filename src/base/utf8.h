@@ -25,4 +25,16 @@ void AppendUtf8(std::string& out, char32_t code);
 // The code point of the well-formed character that fills `character`.
 char32_t DecodeUtf8(std::string_view character);
 
+// Holds back the bytes of an incomplete UTF-8 character, so that streamed output never splits one.
+class Utf8Stream {
+ public:
+  // What may be shown now. Bytes that can never become valid UTF-8 pass unchanged.
+  std::string Push(std::string_view bytes);
+  // What is left at the end of generation.
+  std::string Flush();
+
+ private:
+  std::string pending_;
+};
+
 }  // namespace edgewise

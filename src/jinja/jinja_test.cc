@@ -12,9 +12,9 @@
 
 #include "base/error.h"
 #include "base/strings.h"
-#include "tokenizer/jinja_eval.h"
-#include "tokenizer/jinja_parser.h"
-#include "tokenizer/jinja_text.h"
+#include "jinja/eval.h"
+#include "jinja/parser.h"
+#include "jinja/text.h"
 
 namespace edgewise::jinja {
 namespace {

@@ -51,10 +51,10 @@ enum class Type : uint8_t {
   kSequence,   // Sequence
   kDict,       // Dict
   kNamespace,  // Dict, its attributes assignable
-  kMacro,      // Macro, in jinja_eval.h
-  kFunction,   // Function, in jinja_builtins.h: range, namespace, raise_exception, ...
-  kMethod,     // Method, in jinja_builtins.h: a string's or dict's, bound
-  kLoop,       // LoopState, in jinja_eval.h
+  kMacro,      // Macro, in eval.h
+  kFunction,   // Function, in builtins.h: range, namespace, raise_exception, ...
+  kMethod,     // Method, in builtins.h: a string's or dict's, bound
+  kLoop,       // LoopState, in eval.h
 };
 
 class Value {

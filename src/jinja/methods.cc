@@ -2,8 +2,8 @@
 #include <array>
 
 #include "base/strings.h"
-#include "tokenizer/jinja_builtins.h"
-#include "tokenizer/jinja_text.h"
+#include "jinja/builtins.h"
+#include "jinja/text.h"
 
 namespace edgewise::jinja {
 

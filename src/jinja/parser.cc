@@ -1,4 +1,4 @@
-#include "tokenizer/jinja_parser.h"
+#include "jinja/parser.h"
 
 #include <algorithm>
 #include <initializer_list>
@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "base/strings.h"
-#include "tokenizer/jinja_expr_parser.h"
+#include "jinja/expr_parser.h"
 
 namespace edgewise::jinja {
 namespace {

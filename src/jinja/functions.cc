@@ -3,7 +3,7 @@
 #include <ctime>
 
 #include "base/strings.h"
-#include "tokenizer/jinja_builtins.h"
+#include "jinja/builtins.h"
 
 namespace edgewise::jinja {
 namespace {

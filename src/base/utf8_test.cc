@@ -1,10 +1,9 @@
-#include "tokenizer/utf8.h"
+#include "base/utf8.h"
 
 #include <gtest/gtest.h>
 
 #include <random>
 
-#include "tokenizer/tokenizer.h"
 
 namespace edgewise {
 namespace {

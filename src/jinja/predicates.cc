@@ -2,7 +2,7 @@
 #include <iterator>
 
 #include "base/strings.h"
-#include "tokenizer/jinja_builtins.h"
+#include "jinja/builtins.h"
 
 namespace edgewise::jinja {
 namespace {

@@ -1,9 +1,9 @@
-#include "tokenizer/jinja_text.h"
+#include "jinja/text.h"
 
 #include <array>
 #include <cstdio>
 
-#include "tokenizer/utf8.h"
+#include "base/utf8.h"
 
 namespace edgewise::jinja {
 namespace {

@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include "tokenizer/jinja_ast.h"
-#include "tokenizer/jinja_builtins.h"
-#include "tokenizer/jinja_value.h"
+#include "jinja/ast.h"
+#include "jinja/builtins.h"
+#include "jinja/value.h"
 
 namespace edgewise::jinja {
 
