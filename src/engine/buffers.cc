@@ -8,11 +8,20 @@ namespace {
 // For each format, the widest input of a matrix that reads it; 0 when none does.
 std::array<uint32_t, kActivationFormats> WidestInputs(const Model& model) {
   std::array<uint32_t, kActivationFormats> widest{};
-  for (const Weight& w : model.weights()) {
-    if (w.rows == 1) continue;
-    uint32_t& k = widest[static_cast<size_t>(kernels::ActivationFormatOf(w.type))];
+  // By role and not by shape: a matrix may have one row, as when the file says that the width or the
+  // feed-forward length is 1.
+  const auto widen = [&](const Linear& linear) {
+    const Weight& w = model.weight(linear.weight);
+    uint32_t& k = widest[static_cast<size_t>(kernels::ActivationFormatFor(w.type, w.k))];
     k = std::max(k, w.k);
+  };
+  for (const LayerWeights& layer : model.layers()) {
+    for (const Linear* linear :
+         {&layer.q, &layer.k, &layer.v, &layer.out, &layer.gate, &layer.up, &layer.down}) {
+      widen(*linear);
+    }
   }
+  widen(model.head());
   return widest;
 }
 

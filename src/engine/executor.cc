@@ -45,7 +45,7 @@ ActivationSet Executor::Prepare(std::span<const Op> ops, uint32_t m, uint32_t k,
   std::array<bool, kActivationFormats> needed{};
   for (const Op& op : ops) {
     if (op.kind != OpKind::kMatMul) continue;
-    needed[static_cast<size_t>(kernels::ActivationFormatOf(op.weight))] = true;
+    needed[static_cast<size_t>(kernels::ActivationFormatFor(op.weight, op.k))] = true;
   }
   const ActivationSet& set = m == 1 ? own_.single : c_.buffers.activations;
   const auto prepare_row = [&](uint32_t row) {
@@ -83,7 +83,7 @@ const float* Executor::NormedRow(const Op& norm, uint32_t index, uint32_t residu
 void Executor::MatMul(const Op& op, const ActivationSet& x, uint32_t begin, uint32_t end, float* y,
                       size_t y_stride) {
   const Weight& w = c_.model.weight(op.weights);
-  const ActivationRows& rows = x[static_cast<size_t>(kernels::ActivationFormatOf(op.weight))];
+  const ActivationRows& rows = x[static_cast<size_t>(kernels::ActivationFormatFor(op.weight, op.k))];
   const kernels::MatMulArgs args = {.w = w.data + begin * w.row_bytes(),
                                     .w_stride = w.row_bytes(),
                                     .x = rows.data,
@@ -93,7 +93,7 @@ void Executor::MatMul(const Op& op, const ActivationSet& x, uint32_t begin, uint
                                     .rows = end - begin,
                                     .k = w.k,
                                     .m = op.m};
-  c_.kernels.matmul(w.type)(args);
+  kernels::MatMul(c_.kernels, w.type, args);
   counted_.weight_bytes += Bytes(args.rows * args.w_stride);
   counted_.flops += Flops(uint64_t{2} * args.rows * args.k * args.m);
   if (op.bias == TensorId::kNone) return;

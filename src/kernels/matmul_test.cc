@@ -84,6 +84,39 @@ class MatMulTest : public testing::TestWithParam<std::tuple<Isa, DType>> {
   DType type() const { return std::get<1>(GetParam()); }
 };
 
+// Rows below kLeastIntegerRow: the float kernel over decoded weights, for any company.
+TEST_P(MatMulTest, ShortRowsAreMultipliedInFloats) {
+  constexpr uint32_t kRows = 21, kColumns = 3;
+  for (uint32_t k : RowLengths(type())) {
+    if (k >= kLeastIntegerRow) continue;
+    ASSERT_EQ(ActivationFormatFor(type(), k), ActivationFormat::kF32);
+    const Product p(type(), kRows, k, kColumns, kernels());
+    Random random(k);
+    const std::vector<float> x = NormalFloats(k * kColumns, random);
+    std::vector<float> decoded(size_t{kRows} * k), expected(kRows * kColumns, -1.0f);
+    for (uint32_t i = 0; i < kRows; ++i) {
+      DecodeRow(type(), {p.w.data() + i * p.row_bytes, p.row_bytes}, {&decoded[i * k], k});
+    }
+    const MatMulArgs floats = {.w = reinterpret_cast<const std::byte*>(decoded.data()),
+                               .w_stride = k * sizeof(float),
+                               .x = reinterpret_cast<const std::byte*>(x.data()),
+                               .x_stride = k * sizeof(float),
+                               .y = expected.data(),
+                               .y_stride = kRows,
+                               .rows = kRows,
+                               .k = k,
+                               .m = kColumns};
+    kernels().matmul(DType::kF32)(floats);
+    std::vector<float> y(kRows * kColumns, -2.0f);
+    MatMulArgs short_rows = floats;
+    short_rows.w = p.w.data();
+    short_rows.w_stride = p.row_bytes;
+    short_rows.y = y.data();
+    MatMul(kernels(), type(), short_rows);
+    EXPECT_EQ(y, expected) << "rows of " << k;
+  }
+}
+
 TEST_P(MatMulTest, IsWithinRoundingOfADoubleReference) {
   constexpr uint32_t kRows = 21, kColumns = 9;
   for (uint32_t k : RowLengths(type())) {
