@@ -7,6 +7,7 @@
 #include <fstream>
 #include <set>
 #include <string>
+#include <system_error>
 
 #include "base/error.h"
 
@@ -78,15 +79,27 @@ int Worker::count() const { return pool_.threads(); }
 void Worker::Barrier() { pool_.ArriveAndWait(); }
 
 ThreadPool::ThreadPool(int threads) {
-  EDGEWISE_CHECK(threads >= 1);
+  if (threads < 1 || threads > kMaxThreads) {
+    throw Error(ErrorCode::kUsage,
+                StrCat("threads is ", threads, ": choose between 1 and ", kMaxThreads));
+  }
   team_.reserve(static_cast<size_t>(threads) - 1);
   // threads() is team_.size() + 1; workers first look at it inside a job, after all have started.
-  for (int index = 1; index < threads; ++index) {
-    team_.emplace_back([this, index] { Work(index); });
+  try {
+    for (int index = 1; index < threads; ++index) {
+      team_.emplace_back([this, index] { Work(index); });
+    }
+  } catch (const std::system_error& error) {
+    const size_t started = team_.size();
+    Stop();  // no destructor runs, and a std::thread destroyed unjoined ends the process
+    throw Error(ErrorCode::kLimit, StrCat("the system gives ", started + 1, " of ", threads,
+                                          " threads (", error.code().message(), "): use fewer"));
   }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { Stop(); }
+
+void ThreadPool::Stop() {
   stop_ = true;
   job_number_.fetch_add(1, std::memory_order_release);
   job_number_.notify_all();

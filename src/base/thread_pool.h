@@ -43,9 +43,13 @@ class Worker {
   int index_;
 };
 
+// More than the cores of any machine we know; few enough that their stacks are no trouble.
+inline constexpr int kMaxThreads = 512;
+
 class ThreadPool {
  public:
-  // threads >= 1; starts threads - 1 of them.
+  // Starts threads - 1 of them. Throws Error(kUsage) for a number outside 1..kMaxThreads,
+  // Error(kLimit) when the system gives no more threads.
   explicit ThreadPool(int threads);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -58,6 +62,7 @@ class ThreadPool {
   friend class Worker;
   void Work(int index);
   void ArriveAndWait();
+  void Stop();
 
   std::vector<std::thread> team_;
   const FunctionRef<void(Worker&)>* job_ = nullptr;

@@ -7,6 +7,8 @@
 #include <numeric>
 #include <vector>
 
+#include "base/error.h"
+
 namespace edgewise {
 namespace {
 
@@ -139,6 +141,18 @@ TEST(ThreadPoolLoadTest, PoolsComeAndGo) {
     if (round % 3 != 0) pool.Run([&](Worker&) { ++runs; });
     EXPECT_EQ(runs, round % 3 != 0 ? pool.threads() : 0);
   }
+}
+
+TEST(ThreadPoolLimits, ANumberThatNoMachineHasIsRefused) {
+  for (const int threads : {-1, 0, kMaxThreads + 1, 1 << 30}) {
+    try {
+      ThreadPool pool(threads);
+      ADD_FAILURE() << threads;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kUsage);
+    }
+  }
+  EXPECT_EQ(ThreadPool(kMaxThreads).threads(), kMaxThreads);
 }
 
 TEST(DefaultThreadsTest, IsWhatTheMachineHas) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/thread_pool.h"
 
 namespace edgewise {
 namespace {
@@ -43,6 +44,10 @@ std::string ModelPath(const std::optional<std::string>& given) {
                                            places, ": give a model by -m"));
 }
 
+int ThreadsOf(uint32_t flag) {
+  return flag == 0 ? DefaultThreads() : static_cast<int>(std::min<uint32_t>(flag, 1 << 30));
+}
+
 void EngineFlags::AddSizesTo(Flags& flags) {
   flags.Group("Engine");
   flags.Add("-c,--ctx-size", context, "N",
@@ -72,7 +77,7 @@ EngineOptions EngineFlags::ToOptions() const {
                 StrCat("--backend ", Printable(backend), " is not there: cpu is"));
   }
   EngineOptions options;
-  options.threads = static_cast<int>(std::min<uint32_t>(threads, 1 << 20));
+  options.threads = ThreadsOf(threads);
   options.context = context;
   options.batch = batch;
   options.k_type = FindTypeByName(k_type)->type;

@@ -21,6 +21,9 @@ namespace edgewise {
 // places.
 std::string ModelPath(const std::optional<std::string>& given);
 
+// -t as ThreadPool takes it: 0 is one per core; what no pool takes stays for it to refuse.
+int ThreadsOf(uint32_t flag);
+
 // -c -b -t -ctk -ctv, --populate --force --backend --deterministic --check-tensors
 struct EngineFlags {
   uint32_t threads = 0, context = 0, batch = 512;

@@ -4,9 +4,9 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/thread_pool.h"
 #include "cli/console.h"
 #include "cli/json.h"
+#include "cli/options.h"
 #include "cli/verb.h"
 #include "compress/quantise.h"
 
@@ -63,7 +63,7 @@ int Quantize(const QuantizeFlags& flags) {
   const QuantiseOptions options = {
       .type = flags.type,
       .pure = flags.pure,
-      .threads = flags.threads == 0 ? DefaultThreads() : static_cast<int>(flags.threads)};
+      .threads = ThreadsOf(flags.threads)};
   const QuantiseReport report =
       Quantise(source, flags.output, options, [&](uint64_t done, uint64_t total) {
         progress.Show(done, total);

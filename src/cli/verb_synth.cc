@@ -6,9 +6,9 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/thread_pool.h"
 #include "cli/console.h"
 #include "cli/json.h"
+#include "cli/options.h"
 #include "cli/table.h"
 #include "cli/verb.h"
 #include "model/architecture.h"
@@ -104,7 +104,7 @@ int Synth(const SynthFlags& flags) {
       .type = flags.type,
       .pure = flags.pure,
       .seed = flags.seed,
-      .threads = flags.threads == 0 ? DefaultThreads() : static_cast<int>(flags.threads)};
+      .threads = ThreadsOf(flags.threads)};
   const SynthReport report =
       Synthesize(shape, flags.output, options, [&](uint64_t done, uint64_t total) {
         progress.Show(done, total);
