@@ -157,6 +157,25 @@ INSTANTIATE_TEST_SUITE_P(KvTypes, SameBitsKv,
                          testing::Values(DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0),
                          [](const auto& info) { return NameOf(info.param); });
 
+// Damaged or made to harm: such files passed all checks, and the rows of activations overlapped.
+TEST(SameBitsOfOneRow, ForAnyThreadsAndChunks) {
+  const auto check = [](const ModelShape& shape, const std::string& type) {
+    const TinyModel tiny(shape, type);
+    const std::vector<TokenId> tokens = RandomTokens(tiny.model(), 70);
+    const std::vector<float> expected = AllLogits(tiny.model(), tokens, {.chunk = 1});
+    for (const uint32_t chunk : {7u, 70u}) {
+      EXPECT_EQ(AllLogits(tiny.model(), tokens, {.threads = 2, .chunk = chunk}), expected)
+          << "chunk " << chunk;
+    }
+  };
+  ModelShape narrow_ffn = TinyShape256("llama");  // gate and up have one row, of F32
+  narrow_ffn.config.ffn = 1;
+  check(narrow_ffn, "Q8_0");
+  ModelShape narrow = TinyShape("llama");  // out and down have one row
+  narrow.config.width = 1;
+  check(narrow, "F16");
+}
+
 TEST(Engine, ASequenceGetsTheSameBitsAloneAndInABatch) {
   const TinyModel tiny(TinyShape256("qwen3"), "Q4_K");
   const auto a = RandomTokens(tiny.model(), 90, 1), b = RandomTokens(tiny.model(), 70, 2);

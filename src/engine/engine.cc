@@ -14,7 +14,6 @@ constexpr uint32_t kDefaultContext = 4096;  // a model's own 128K would take gig
 constexpr uint32_t kMaxContext = 1 << 24;
 constexpr uint32_t kMaxBatch = 1 << 16;
 constexpr uint32_t kMaxSlots = 1 << 10;
-constexpr int kMaxThreads = 512;
 constexpr uint64_t kTouchedStack = 16 << 10;  // of a worker thread, as measured
 
 void RequireRange(const char* what, uint64_t value, uint64_t low, uint64_t high) {
@@ -63,7 +62,8 @@ EngineMemory PlanEngineMemory(const Model& model, const EngineOptions& resolved)
 
 struct Engine::State {
   State(const Model& model, const EngineOptions& options)
-      : angles(MakeRopeAngles(model)),
+      : kernels(kernels::Kernels()),
+        angles(MakeRopeAngles(model)),
         cache(model.config(), options),
         kv_memory(cache.bytes()),
         scratch_memory(ScratchBytes(model, options)),
@@ -92,6 +92,7 @@ struct Engine::State {
     OpCost cost;
   };
 
+  const kernels::KernelTable& kernels;
   RopeAngles angles;
   KvCache cache;
   AnonymousMemory kv_memory, scratch_memory;
@@ -137,7 +138,7 @@ void Engine::State::Prepare(const Model& model, const EngineOptions& options,
 void Engine::State::Execute(const Model& model, const EngineOptions& options) {
   const StepContext context = {.model = model,
                                .options = options,
-                               .kernels = kernels::Kernels(),
+                               .kernels = kernels,
                                .angles = angles,
                                .cache = cache,
                                .kv = kv_memory.data(),
