@@ -1,5 +1,6 @@
 // The program: finds the verb, parses its flags, runs it, turns what went wrong into one line.
 
+#include <fcntl.h>
 #include <malloc.h>
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "cli/verb.h"
@@ -56,6 +58,16 @@ int Fail(std::string_view where, std::string_view message, int status) {
   return status;
 }
 
+// Where our parent closed stdin, stdout or stderr, the next file opened, perhaps one that we write,
+// would take its place, and what is printed would go into that file. Opened the wrong way round, so
+// that reading and printing still fail.
+void OccupyStandardDescriptors() {
+  for (int fd = 0; fd <= 2; ++fd) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    static_cast<void>(open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY));  // the lowest free: fd
+  }
+}
+
 int RunVerb(const Verb& verb, std::span<const char* const> arguments) {
   Flags flags(verb);
   const VerbMain main = verb.add(flags);
@@ -85,9 +97,11 @@ int Main(std::span<const char* const> arguments) {
                                  [&](const Verb* candidate) { return candidate->name == first; });
   if (verb == verbs.end()) {
     const bool is_flag = first.starts_with("-");
+    std::vector<std::string_view> names;
+    for (const Verb* known : verbs) names.push_back(known->name);
     return Fail("edgewise",
                 StrCat(is_flag ? "a verb comes before flags such as '" : "unknown verb '",
-                       Printable(first), "'"),
+                       Printable(first), "'", DidYouMean(first, names)),
                 kWrongUsage);
   }
   const std::string where = StrCat("edgewise ", (*verb)->name);
@@ -107,6 +121,7 @@ int Main(std::span<const char* const> arguments) {
 }  // namespace edgewise
 
 int main(int argc, char** argv) {
+  edgewise::OccupyStandardDescriptors();
   // Large temporary blocks go back to the system when freed. glibc's default raises both thresholds
   // as it goes (to 32 MiB), and the process then keeps memory that the plan does not contain.
   mallopt(M_MMAP_THRESHOLD, 128 << 10);

@@ -68,6 +68,19 @@ void AppendWrapped(std::string& out, std::string_view text, size_t column, size_
 
 }  // namespace
 
+std::string DidYouMean(std::string_view given, std::span<const std::string_view> known) {
+  std::string_view best;
+  size_t best_distance = 3;  // more than two letters away is no slip
+  for (const std::string_view candidate : known) {
+    const size_t distance = EditDistance(given, candidate);
+    if (distance < best_distance && distance + 1 < candidate.size() && given.size() > 2) {
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best.empty() ? "" : StrCat(": did you mean ", best, "?");
+}
+
 struct Flags::Impl {
   struct Flag {
     std::vector<std::string> names;  // with dashes; empty for a positional
@@ -237,19 +250,10 @@ void Flags::AddPositional(std::string what, std::optional<std::string>& value, s
 }
 
 void Flags::Impl::FailUnknown(std::string_view name) const {
-  std::string_view best;
-  size_t best_distance = 3;  // more than two letters away is no slip
-  for (const Flag& flag : flags) {
-    for (const std::string& candidate : flag.names) {
-      const size_t distance = EditDistance(name, candidate);
-      if (distance < best_distance && distance + 1 < candidate.size() && name.size() > 2) {
-        best = candidate;
-        best_distance = distance;
-      }
-    }
-  }
-  throw Error(ErrorCode::kUsage, StrCat("unknown flag '", Printable(name), "'",
-                                        best.empty() ? "" : StrCat(": did you mean ", best, "?")));
+  std::vector<std::string_view> known;
+  for (const Flag& flag : flags) known.insert(known.end(), flag.names.begin(), flag.names.end());
+  throw Error(ErrorCode::kUsage,
+              StrCat("unknown flag '", Printable(name), "'", DidYouMean(name, known)));
 }
 
 // The arguments with flags as CLI11 reads them: "--flag=value" in two (it would take the next

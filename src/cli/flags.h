@@ -11,11 +11,15 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace edgewise {
 
 struct Verb;
+
+// ": did you mean X?" where X of `known` is at most two letters away from `given`, else "".
+std::string DidYouMean(std::string_view given, std::span<const std::string_view> known);
 
 class Flags {
  public:

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstdio>
 #include <nlohmann/json.hpp>
+
+#include "cli/console.h"
 
 namespace edgewise {
 
@@ -107,9 +108,7 @@ std::string Json::Text() const {
 }
 
 void Json::Print() const {
-  std::string text = Text();
-  text += '\n';
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  Write(Text() + '\n');
 }
 
 }  // namespace edgewise

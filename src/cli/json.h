@@ -47,7 +47,7 @@ class Json {
 
   // Indented by two; arrays of numbers stay in one line.
   std::string Text() const;
-  // Text() and a newline to stdout.
+  // Text() and a newline to stdout. Throws Error(kIo) when they cannot be written.
   void Print() const;
 
  private:

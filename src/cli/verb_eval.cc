@@ -25,6 +25,25 @@ struct EvalFlags {
   bool json = false;
 };
 
+// The estimate after each chunk, as llama-perplexity shows it: one line on stderr, which ends with
+// the object at the latest, so that an error's message begins a new one.
+class EstimateLine {
+ public:
+  ~EstimateLine() { End(); }
+  void Add(uint32_t chunk, double perplexity) {
+    std::fprintf(stderr, "[%u]%.4f,", chunk, perplexity);
+    std::fflush(stderr);
+    open_ = true;
+  }
+  void End() {
+    if (open_) std::fputc('\n', stderr);
+    open_ = false;
+  }
+
+ private:
+  bool open_ = false;
+};
+
 // As llama-perplexity reads a file: without one newline at its end.
 std::string TextOf(const EvalFlags& flags) {
   if (!flags.file) {
@@ -151,14 +170,14 @@ int Eval(const EvalFlags& flags) {
 
   const InterruptGuard interrupt;
   const Seconds start = Now();
+  EstimateLine line;
   const EvalResult result =
       Evaluate(engine, tokens, options, [&](uint32_t done, uint32_t, const EvalResult& so_far) {
-        std::fprintf(stderr, "[%u]%.4f,", done, so_far.perplexity.value);
-        std::fflush(stderr);
+        line.Add(done, so_far.perplexity.value);
         if (interrupt.flag()) throw Error(ErrorCode::kIo, "interrupted");
       });
+  line.End();
   const Seconds elapsed = Now() - start;
-  std::fputc('\n', stderr);
   loaded.file.CheckIntact();
   if (writer) writer->Commit();
   if (flags.json) {
