@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <optional>
 
 #include "base/clock.h"
@@ -70,6 +71,12 @@ GenerateResult Generator::Generate(std::span<const TokenId> tokens, Sampler& sam
   while (!logits.empty()) {
     if (options.hash_logits) result.logits_hash = Hash(logits, result.logits_hash);
     const TokenId token = sampler.Sample(logits);
+    // The sampler takes a NaN only where all are: what followed would be noise.
+    if (std::isnan(logits[static_cast<size_t>(token)])) {
+      throw Error(ErrorCode::kBadFile,
+                  "the model computes NaN for every token: its weights are damaged "
+                  "(--check-tensors says which), fetch the file again");
+    }
     sampler.Accept(token);
     ++result.generated_tokens;
     const std::optional<StopReason> reason = reason_after(token);

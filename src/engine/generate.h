@@ -55,7 +55,8 @@ class Generator {
 
   // Continues from `tokens`, the whole text so far as ids (at least one): what agrees with the
   // cache is kept, the rest prefilled, and the sampler's memory is this text. Throws Error(kLimit)
-  // when they do not fit into the context, Error(kUsage) when `keep` leaves nothing to shift.
+  // when they do not fit into the context, Error(kUsage) when `keep` leaves nothing to shift,
+  // Error(kBadFile) when all logits are NaN.
   GenerateResult Generate(std::span<const TokenId> tokens, Sampler& sampler,
                           const GenerateOptions& options, IsEnd is_end, OnToken on_token);
 

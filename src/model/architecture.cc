@@ -34,12 +34,13 @@ class Keys {
     return static_cast<uint32_t>(value);
   }
   float Positive(std::string_view key, std::optional<double> fallback = {}) const {
-    const double value = file_.Float(Name(key), fallback);
+    // As we compute with it: a 64-bit 1e-300 would become 0.
+    const auto value = static_cast<float>(file_.Float(Name(key), fallback));
     if (!(value > 0) || !std::isfinite(value)) {
       throw Error(ErrorCode::kBadFile, StrCat(file_.path(), ": ", Name(key), " is ", value,
                                               ", not a positive number: the file is damaged"));
     }
-    return static_cast<float>(value);
+    return value;
   }
   bool Has(std::string_view key) const { return file_.Find(Name(key)) != nullptr; }
   std::string Name(std::string_view key) const { return prefix_ + std::string(key); }

@@ -16,9 +16,11 @@ Weight ReadWeight(const Gguf& file, const GgufTensor& tensor, uint32_t rows, uin
   const bool shape_fits =
       tensor.dims[0] == k && tensor.rows() == rows && (rows == 1 || tensor.rank == 2);
   if (!shape_fits) {
+    std::string dims;
+    for (uint32_t d = 0; d < tensor.rank; ++d) dims += StrCat(d == 0 ? "" : " x ", tensor.dims[d]);
     throw Error(ErrorCode::kBadFile,
-                StrCat(file.path(), ": tensor ", tensor.name, " is ", tensor.dims[0], " x ",
-                       tensor.rows(), " where the model's configuration asks for ", k, " x ", rows));
+                StrCat(file.path(), ": tensor ", tensor.name, " is ", dims,
+                       " where the model's configuration asks for ", k, " x ", rows));
   }
   if (rows == 1 && tensor.type != DType::kF32) {
     throw Error(ErrorCode::kUnsupported, StrCat(file.path(), ": tensor ", tensor.name, " is ",
