@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <array>
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/system_memory.h"
@@ -68,18 +70,15 @@ std::string TensorsText(const Gguf& file, bool full) {
     uint64_t count, bytes;
   };
   std::vector<Line> lines;
+  // By what a line's tensors have in common: a file may have 65,536 families.
+  std::map<std::tuple<std::string, DType, std::array<uint64_t, 4>>, size_t> line_of;
   for (const GgufTensor& tensor : file.tensors()) {
     const std::string name = full ? std::string(tensor.name) : Family(tensor.name);
-    const auto same = std::find_if(lines.begin(), lines.end(), [&](const Line& line) {
-      return !full && line.name == name && line.tensor->type == tensor.type &&
-             line.tensor->dims == tensor.dims;
-    });
-    if (same == lines.end()) {
-      lines.push_back({name, &tensor, 1, tensor.data.size()});
-    } else {
-      ++same->count;
-      same->bytes += tensor.data.size();
-    }
+    const auto [at, is_new] = line_of.try_emplace({name, tensor.type, tensor.dims}, lines.size());
+    if (is_new) lines.push_back({name, &tensor, 0, 0});
+    Line& line = lines[at->second];
+    ++line.count;
+    line.bytes += tensor.data.size();
   }
   Table table({"<tensor", "", "<type", "<shape (inputs x outputs)", "bytes"});
   for (const Line& line : lines) {
