@@ -1,6 +1,5 @@
 #include "cli/console.h"
 
-#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,15 +25,24 @@ constexpr Seconds kPatience(2.0);  // what ends sooner needs no bar
 
 }  // namespace
 
-InterruptGuard::InterruptGuard() {
+InterruptGuard::InterruptGuard(Of what) {
   g_interrupted = false;
   struct sigaction action = {};
   action.sa_handler = [](int) { g_interrupted = true; };
   action.sa_flags = static_cast<int>(SA_RESETHAND);  // the second one finds the default: to end us
-  sigaction(SIGINT, &action, nullptr);
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    if (number != SIGINT && what != Of::kAnyEnd) continue;
+    struct sigaction before = {};
+    sigaction(number, nullptr, &before);
+    if (before.sa_handler == SIG_IGN) continue;
+    sigaction(number, &action, nullptr);
+    before_.emplace_back(number, before);
+  }
 }
 
-InterruptGuard::~InterruptGuard() { signal(SIGINT, SIG_DFL); }
+InterruptGuard::~InterruptGuard() {
+  for (const auto& [number, before] : before_) sigaction(number, &before, nullptr);
+}
 
 const std::atomic<bool>& InterruptGuard::flag() const { return g_interrupted; }
 

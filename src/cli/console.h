@@ -1,24 +1,34 @@
 // The terminal and the streams: progress, colour, Ctrl-C, input text.
 #pragma once
 
+#include <signal.h>
+
 #include <atomic>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/units.h"
 
 namespace edgewise {
 
-// While it lives, the first Ctrl-C sets flag() and the second ends the process as usual.
+// While it lives, the first Ctrl-C sets flag() and the second ends the process as usual; what writes
+// a file lets a request to end and a closed terminal do the same, so that nothing half written
+// stays. One at a time, or nested. A signal that our parent has us ignore (nohup) stays ignored.
 class InterruptGuard {
  public:
-  InterruptGuard();
+  enum class Of { kInterrupt, kAnyEnd };
+  explicit InterruptGuard(Of what = Of::kInterrupt);
   InterruptGuard(const InterruptGuard&) = delete;
   InterruptGuard& operator=(const InterruptGuard&) = delete;
   ~InterruptGuard();
 
   const std::atomic<bool>& flag() const;
+
+ private:
+  std::vector<std::pair<int, struct sigaction>> before_;
 };
 
 // "auto" (a terminal, and NO_COLOR is not set), "never", "always". For stdout.

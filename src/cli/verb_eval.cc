@@ -151,14 +151,11 @@ int Eval(const EvalFlags& flags) {
   wanted.logit_rows = EvalLogitRows(loaded.model.config().vocab, options.context);
   const EngineOptions resolved = ResolveOptions(loaded.model, wanted);
   options.threads = resolved.threads;
-  if (options.context > loaded.model.config().context) {
-    std::fprintf(stderr, "note: the model was trained on %u positions, -c is %u\n",
-                 loaded.model.config().context, options.context);
-  }
 
   const std::vector<TokenId> tokens = base ? base->tokens() : EvalTokens(tokenizer, text);
   const uint32_t chunks = EvalChunks(tokens.size(), options);
   CheckedPlan(loaded, resolved, SamplerOptions(), flags.engine.force);
+  NoteLongContext(loaded.model, resolved);
   Engine engine(loaded.model, resolved);
   std::unique_ptr<LogitsWriter> writer;
   if (flags.save_logits) {
@@ -168,7 +165,7 @@ int Eval(const EvalFlags& flags) {
     options.save = writer.get();
   }
 
-  const InterruptGuard interrupt;
+  const InterruptGuard interrupt(InterruptGuard::Of::kAnyEnd);
   const Seconds start = Now();
   EstimateLine line;
   const EvalResult result =

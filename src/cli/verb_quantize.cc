@@ -57,7 +57,7 @@ void PrintJson(const QuantizeFlags& flags, const QuantiseReport& report, Seconds
 
 int Quantize(const QuantizeFlags& flags) {
   const Gguf source = Gguf::Open(flags.input);
-  const InterruptGuard interrupt;
+  const InterruptGuard interrupt(InterruptGuard::Of::kAnyEnd);
   Progress progress("quantizing");
   const Seconds start = Now();
   const QuantiseOptions options = {

@@ -42,10 +42,6 @@ std::string PromptOf(const RunOptions& options) {
 // Refused before anything large is read or computed.
 std::vector<TokenId> Encode(const LoadedModel& loaded, const std::string& prompt,
                             uint32_t context) {
-  if (!IsUtf8(prompt)) {
-    std::fputs("note: the prompt is not valid UTF-8; the model gets its bytes as they are\n",
-               stderr);
-  }
   std::vector<TokenId> tokens = loaded.tokenizer->Encode(prompt, {});
   if (tokens.empty()) {
     throw Error(
@@ -121,6 +117,10 @@ int Run(const RunOptions& options) {
   figures.plan = CheckedPlan(loaded, resolved, sampling, options.engine.force);
   figures.seed = sampling.seed;
   NoteLongContext(loaded.model, resolved);
+  if (!IsUtf8(prompt)) {
+    std::fputs("note: the prompt is not valid UTF-8; the model gets its bytes as they are\n",
+               stderr);
+  }
 
   // 2. Take the memory.
   if (options.engine.populate) loaded.file.Populate();

@@ -97,7 +97,7 @@ void PrintJson(const SynthFlags& flags, const SynthReport& report, Seconds elaps
 
 int Synth(const SynthFlags& flags) {
   const ModelShape shape = ShapeOf(flags);
-  const InterruptGuard interrupt;
+  const InterruptGuard interrupt(InterruptGuard::Of::kAnyEnd);
   Progress progress("writing");
   const Seconds start = Now();
   const SynthOptions options = {
