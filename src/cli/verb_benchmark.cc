@@ -51,6 +51,7 @@ std::vector<BenchTest> TestsOf(const BenchFlags& flags) {
         for (const uint32_t slots : flags.slots) {
           test.generate = check(generate);
           test.slots = slots;
+          if (slots == 0) throw Error(ErrorCode::kUsage, "--batch-decode 0 measures nothing");
           if (generate > 0) tests.push_back(test);
         }
       }

@@ -14,6 +14,7 @@ constexpr uint32_t kDefaultContext = 4096;  // a model's own 128K would take gig
 constexpr uint32_t kMaxContext = 1 << 24;
 constexpr uint32_t kMaxBatch = 1 << 16;
 constexpr uint32_t kMaxSlots = 1 << 10;
+constexpr double kMaxKvBytes = 0x1p60;  // beyond any machine; up to it no sum of a plan overflows
 constexpr uint64_t kTouchedStack = 16 << 10;  // of a worker thread, as measured
 
 void RequireRange(const char* what, uint64_t value, uint64_t low, uint64_t high) {
@@ -48,6 +49,13 @@ EngineOptions ResolveOptions(const Model& model, EngineOptions options) {
       throw Error(ErrorCode::kUsage, StrCat("KV cache type ", NameOf(type),
                                             ": choose one of f32, f16, q8_0, q4_0"));
     }
+  }
+  const ModelConfig& c = model.config();
+  const double values = 2.0 * c.layers * c.kv_width() * options.context * options.slots;
+  if (values * sizeof(float) > kMaxKvBytes) {
+    throw Error(ErrorCode::kLimit,
+                StrCat("a KV cache of ", values, " values is beyond any machine: choose a smaller "
+                       "context or fewer sequences"));
   }
   return options;
 }

@@ -42,7 +42,8 @@ struct EngineMemory {
   uint64_t stacks = 0;   // of the worker threads, as touched
 };
 // Fills in the defaults (threads, context) and checks the options against the model: throws
-// Error(kUsage) for a KV type that is none, a batch of 0, a context above 2^24, ...
+// Error(kUsage) for a KV type that is none, a batch of 0, a context above 2^24, ...; Error(kLimit)
+// for a KV cache whose size would overflow.
 EngineOptions ResolveOptions(const Model& model, EngineOptions options);
 EngineMemory PlanEngineMemory(const Model& model, const EngineOptions& resolved);
 

@@ -110,5 +110,26 @@ TEST_F(MemoryPlanTest, TextAddsUp) {
             "program 4.0 MiB = 678.0 MiB");
 }
 
+// A file of a few kilobytes and holes passes the reader with such a shape; its plan wrapped around.
+TEST(MemoryPlan, ACacheWhoseSizeOverflowsIsRefused) {
+  ModelConfig config;
+  config.architecture = "llama";
+  config.vocab = config.width = config.ffn = 1;
+  config.context = 1 << 24;
+  config.layers = 1024;
+  config.heads = config.kv_heads = 1 << 14;
+  config.head_dim = config.rope.dims = 1 << 12;
+  const Model model = Model::FromShape(config, DType::kF32, true);
+  EngineOptions options;
+  options.context = 1 << 24;
+  options.slots = 1024;
+  try {
+    ResolveOptions(model, options);
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kLimit);
+  }
+}
+
 }  // namespace
 }  // namespace edgewise
