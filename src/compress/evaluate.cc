@@ -128,17 +128,13 @@ KlStatistics KlOf(const std::vector<Score>& scores) {
   return out;
 }
 
-EvalResult ResultOf(const std::vector<Score>& scores, const EvalOptions& options, uint32_t chunks) {
-  Mean nll;
-  for (const Score& score : scores) nll.Add(score.nll);
-  const Estimate mean = nll.estimate();
+EvalResult ResultOf(Estimate nll, uint64_t tokens, const EvalOptions& options, uint32_t chunks) {
   EvalResult result;
   result.context = options.context;
   result.chunks = chunks;
-  result.tokens = scores.size();
-  result.nll = mean.value;
-  result.perplexity = {std::exp(mean.value), std::exp(mean.value) * mean.error};
-  if (options.base != nullptr) result.kl = KlOf(scores);
+  result.tokens = tokens;
+  result.nll = nll.value;
+  result.perplexity = {std::exp(nll.value), std::exp(nll.value) * nll.error};
   return result;
 }
 
@@ -232,13 +228,17 @@ EvalResult Evaluate(const LogitsSource& source, std::span<const TokenId> tokens,
   const uint32_t chunks = EvalChunks(tokens.size(), options);
   ChunkScorer scorer(source, options);
   std::vector<Score> scores;
+  Mean nll;  // kept along: summed anew after each of 50,000 chunks it would take longer than those
   EvalResult result;
   for (uint32_t chunk = 0; chunk < chunks; ++chunk) {
+    const size_t before = scores.size();
     scorer.Score(tokens.subspan(size_t{chunk} * options.context, options.context), chunk, scores);
     if (options.base != nullptr) options.base->CheckIntact();
-    result = ResultOf(scores, options, chunk + 1);
+    for (size_t i = before; i < scores.size(); ++i) nll.Add(scores[i].nll);
+    result = ResultOf(nll.estimate(), scores.size(), options, chunk + 1);
     progress(chunk + 1, chunks, result);
   }
+  if (options.base != nullptr) result.kl = KlOf(scores);
   return result;
 }
 

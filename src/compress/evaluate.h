@@ -64,7 +64,7 @@ struct LogitsSource {
       next;
 };
 
-// After each chunk: how many are done, of how many, and the figures so far.
+// After each chunk: how many are done, of how many, and the figures so far but the divergences.
 using EvalProgress = FunctionRef<void(uint32_t done, uint32_t chunks, const EvalResult& so_far)>;
 
 // How many chunks Evaluate() will compute of a text of so many tokens. Throws Error(kUsage) when
