@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -39,9 +40,28 @@ std::string PromptOf(const RunOptions& options) {
   return kDefaultPrompt;
 }
 
-// Refused before anything large is read or computed.
+// Tokens that the text has at least: none stands for more bytes than the longest of the vocabulary.
+size_t LeastTokens(const Tokenizer& tokenizer, const std::string& text) {
+  size_t longest = 4;  // a character, which the token for what is unknown may stand for
+  for (TokenId id = 0; static_cast<uint32_t>(id) < tokenizer.size(); ++id) {
+    longest = std::max(longest, tokenizer.Piece(id, true).size());
+  }
+  return text.size() / longest;
+}
+
+// Refused before anything large is read or computed. A text much too long is not even tokenised,
+// which would take 30 times its size in memory.
 std::vector<TokenId> Encode(const LoadedModel& loaded, const std::string& prompt,
                             uint32_t context) {
+  constexpr size_t kLong = 1 << 20;  // below, tokenising takes no longer than LeastTokens()
+  if (prompt.size() > kLong) {
+    const size_t least = LeastTokens(*loaded.tokenizer, prompt);
+    if (least > context) {
+      throw Error(ErrorCode::kLimit, StrCat("the prompt has ", HumanBytes(prompt.size()),
+                                            ", at least ", least, " tokens, the context holds ",
+                                            context, ": shorten it"));
+    }
+  }
   std::vector<TokenId> tokens = loaded.tokenizer->Encode(prompt, {});
   if (tokens.empty()) {
     throw Error(
