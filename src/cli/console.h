@@ -14,9 +14,9 @@
 
 namespace edgewise {
 
-// While it lives, the first Ctrl-C sets flag() and the second ends the process as usual; what writes
-// a file lets a request to end and a closed terminal do the same, so that nothing half written
-// stays. One at a time, or nested. A signal that our parent has us ignore (nohup) stays ignored.
+// While it lives, the first Ctrl-C sets flag() and the second ends the process as usual. With
+// kAnyEnd, for what writes a file, SIGTERM and a closed terminal do the same, so that nothing half
+// written stays. May be nested. A signal that our parent has us ignore (nohup) stays ignored.
 class InterruptGuard {
  public:
   enum class Of { kInterrupt, kAnyEnd };
