@@ -158,9 +158,10 @@ void MappedFile::CheckIntact() const {
   }
 }
 
-void MappedFile::Populate() const {
-  madvise(const_cast<std::byte*>(data_), size_, MADV_WILLNEED);
-  for (size_t at = 0; at < size_; at += page_size) {
+void MappedFile::Populate(size_t begin, size_t end) const {
+  EDGEWISE_CHECK(begin % page_size == 0 && end <= size_);
+  madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_WILLNEED);
+  for (size_t at = begin; at < end; at += page_size) {
     static_cast<void>(static_cast<const volatile std::byte*>(data_)[at]);
   }
 }

@@ -31,8 +31,8 @@ class MappedFile {
   // read. One load and one fstat, below a microsecond: for once per step, not once per row.
   void CheckIntact() const;
 
-  // Reads every page into the page cache and maps it.
-  void Populate() const;
+  // Reads the pages of [begin, end) into the page cache and maps them. Requires a begin on a page.
+  void Populate(size_t begin, size_t end) const;
 
   // Bytes of the mapping resident in memory now (in the page cache, whoever read them).
   size_t ResidentBytes() const;

@@ -51,7 +51,7 @@ TEST_F(MappedFileTest, MapsTheWholeFile) {
 TEST_F(MappedFileTest, PopulatedPagesAreResident) {
   const size_t size = 100 * PageSize() + 1;
   const MappedFile file(Make(size));
-  file.Populate();
+  file.Populate(0, file.bytes().size());
   EXPECT_EQ(file.ResidentBytes(), size);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "cli/console.h"
 
 namespace edgewise {
 namespace {
@@ -93,8 +94,22 @@ LoadedModel::LoadedModel(const std::string& path, bool check_tensors)
                                             " tokens, the embedding only ", model.config().vocab,
                                             " rows: the file is damaged"));
   }
-  if (!check_tensors) return;
-  for (const GgufTensor& tensor : file.tensors()) file.CheckFinite(tensor);
+  if (check_tensors) CheckTensors(file);
+}
+
+void CheckTensors(const Gguf& file) {
+  Progress progress("checking");
+  uint64_t done = 0;
+  for (const GgufTensor& tensor : file.tensors()) {
+    file.CheckFinite(tensor);
+    done += tensor.data.size();
+    progress.Show(done, file.file_bytes());
+  }
+}
+
+void Populate(const Gguf& file) {
+  Progress progress("reading");
+  file.Populate([&](uint64_t done, uint64_t total) { progress.Show(done, total); });
 }
 
 void NoteLongContext(const Model& model, const EngineOptions& resolved) {

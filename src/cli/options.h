@@ -48,6 +48,12 @@ struct LoadedModel {
   std::unique_ptr<const Tokenizer> tokenizer;
 };
 
+// Looks for NaN and infinite weights; throws Error(kBadFile) naming tensor and row. Shows progress.
+void CheckTensors(const Gguf& file);
+
+// Reads all pages of the file before they are needed. Shows progress.
+void Populate(const Gguf& file);
+
 // Says on stderr when the context is longer than what the model was trained for.
 void NoteLongContext(const Model& model, const EngineOptions& resolved);
 

@@ -242,7 +242,7 @@ int RunChat(const ChatOptions& options) {
   const SamplerOptions sampling = options.generation.ToSampler(*loaded.tokenizer, resolved.context);
   CheckedPlan(loaded, resolved, sampling, options.engine.force);
   NoteLongContext(loaded.model, resolved);
-  if (options.engine.populate) loaded.file.Populate();
+  if (options.engine.populate) Populate(loaded.file);
   Chat(options, loaded, resolved, sampling).Run();
   return 0;
 }

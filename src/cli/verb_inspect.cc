@@ -279,9 +279,7 @@ int Inspect(const InspectOptions& options) {
   }
   const EngineOptions asked = options.engine.ToOptions();
   const Inspected in(ModelPath(options.model ? options.model : options.path));
-  if (options.engine.check_tensors) {
-    for (const GgufTensor& tensor : in.file.tensors()) in.file.CheckFinite(tensor);
-  }
+  if (options.engine.check_tensors) CheckTensors(in.file);
   if (options.ops && !in.model) throw Error(ErrorCode::kUnsupported, in.reason);
   std::optional<EngineOptions> resolved;
   if (in.model) resolved = ResolveOptions(*in.model, asked);

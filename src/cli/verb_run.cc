@@ -143,7 +143,7 @@ int Run(const RunOptions& options) {
   }
 
   // 2. Take the memory.
-  if (options.engine.populate) loaded.file.Populate();
+  if (options.engine.populate) Populate(loaded.file);
   Engine engine(loaded.model, resolved);
   Generator generator(engine, 0);
   Sampler sampler(sampling, loaded.model.config().vocab);

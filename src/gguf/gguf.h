@@ -19,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "base/mapped_file.h"
 #include "gguf/name_index.h"
 #include "quant/dtype.h"
@@ -130,8 +131,8 @@ class Gguf {
 
   // Throws Error(kIo) if a part was cut short since it was opened.
   void CheckIntact() const;
-  // Reads and maps all pages of all parts.
-  void Populate() const;
+  // Reads and maps all pages of all parts; progress in bytes.
+  void Populate(FunctionRef<void(uint64_t done, uint64_t total)> progress) const;
   size_t ResidentBytes() const;
 
  private:

@@ -244,7 +244,9 @@ TEST(GgufTest, OpenedFileReportsItsPages) {
   const TempFolder folder;
   WriteFile(folder / "tiny.gguf", TinyGguf());
   const Gguf file = Gguf::Open(folder / "tiny.gguf");
-  file.Populate();
+  uint64_t populated = 0;
+  file.Populate([&](uint64_t done, uint64_t) { populated = done; });
+  EXPECT_EQ(populated, file.file_bytes());
   EXPECT_EQ(file.ResidentBytes(), file.file_bytes());
   EXPECT_NO_THROW(file.CheckIntact());
   std::filesystem::resize_file(folder / "tiny.gguf", 100);

@@ -75,7 +75,7 @@ TEST_F(SplitTest, AllPartsAreOneFile) {
     bytes += std::filesystem::file_size(folder_ / part);
   }
   EXPECT_EQ(file.file_bytes(), bytes);
-  file.Populate();
+  file.Populate([](uint64_t, uint64_t) {});
   EXPECT_EQ(file.ResidentBytes(), bytes);
 }
 
