@@ -73,6 +73,18 @@ void Progress::Clear() {
   shown_ = false;
 }
 
+WriteJob::WriteJob(std::string what) : progress_(std::move(what)), start_(Now()) {}
+
+void WriteJob::Show(uint64_t done, uint64_t total) {
+  progress_.Show(done, total);
+  if (interrupt_.flag()) throw Error(ErrorCode::kIo, "interrupted: nothing was written");
+}
+
+Seconds WriteJob::Finish() {
+  progress_.Clear();
+  return Now() - start_;
+}
+
 void Write(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stdout);
   if (std::fflush(stdout) == 0) return;

@@ -51,6 +51,20 @@ class Progress {
   bool enabled_, shown_ = false;
 };
 
+// The writing of a file: a progress bar, and an error when we are asked to end, on which the writer
+// removes what it has begun.
+class WriteJob {
+ public:
+  explicit WriteJob(std::string what);
+  void Show(uint64_t done, uint64_t total);  // throws Error(kIo) once asked to end
+  Seconds Finish();                          // takes the bar away; the time it all took
+
+ private:
+  InterruptGuard interrupt_{InterruptGuard::Of::kAnyEnd};
+  Progress progress_;
+  Seconds start_;
+};
+
 // Writes to stdout at once, so that a stream is seen as it comes. Throws Error(kIo): a full disk.
 void Write(std::string_view text);
 

@@ -2,8 +2,7 @@
 #include <memory>
 #include <string>
 
-#include "base/clock.h"
-#include "base/error.h"
+#include "base/strings.h"
 #include "cli/console.h"
 #include "cli/json.h"
 #include "cli/options.h"
@@ -57,20 +56,16 @@ void PrintJson(const QuantizeFlags& flags, const QuantiseReport& report, Seconds
 
 int Quantize(const QuantizeFlags& flags) {
   const Gguf source = Gguf::Open(flags.input);
-  const InterruptGuard interrupt(InterruptGuard::Of::kAnyEnd);
-  Progress progress("quantizing");
-  const Seconds start = Now();
+  WriteJob job("quantizing");
   const QuantiseOptions options = {
       .type = flags.type,
       .pure = flags.pure,
       .threads = ThreadsOf(flags.threads)};
   const QuantiseReport report =
       Quantise(source, flags.output, options, [&](uint64_t done, uint64_t total) {
-        progress.Show(done, total);
-        if (interrupt.flag()) throw Error(ErrorCode::kIo, "interrupted: nothing was written");
+        job.Show(done, total);
       });
-  progress.Clear();
-  const Seconds elapsed = Now() - start;
+  const Seconds elapsed = job.Finish();
   if (flags.json) {
     PrintJson(flags, report, elapsed);
   } else {

@@ -4,7 +4,6 @@
 #include <optional>
 #include <string>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "cli/console.h"
 #include "cli/json.h"
@@ -97,9 +96,7 @@ void PrintJson(const SynthFlags& flags, const SynthReport& report, Seconds elaps
 
 int Synth(const SynthFlags& flags) {
   const ModelShape shape = ShapeOf(flags);
-  const InterruptGuard interrupt(InterruptGuard::Of::kAnyEnd);
-  Progress progress("writing");
-  const Seconds start = Now();
+  WriteJob job("writing");
   const SynthOptions options = {
       .type = flags.type,
       .pure = flags.pure,
@@ -107,11 +104,9 @@ int Synth(const SynthFlags& flags) {
       .threads = ThreadsOf(flags.threads)};
   const SynthReport report =
       Synthesize(shape, flags.output, options, [&](uint64_t done, uint64_t total) {
-        progress.Show(done, total);
-        if (interrupt.flag()) throw Error(ErrorCode::kIo, "interrupted: nothing was written");
+        job.Show(done, total);
       });
-  progress.Clear();
-  const Seconds elapsed = Now() - start;
+  const Seconds elapsed = job.Finish();
   if (flags.json) {
     PrintJson(flags, report, elapsed);
   } else {
