@@ -131,8 +131,12 @@ int Run(const RunOptions& options) {
   const Seconds start = Now();
   const std::string path = ModelPath(options.model);
   const LoadedModel loaded(path, options.engine.check_tensors);
-  const EngineOptions resolved = ResolveOptions(loaded.model, asked);
+  EngineOptions resolved = ResolveOptions(loaded.model, asked);
   const std::vector<TokenId> tokens = Encode(loaded, prompt, resolved.context);
+  // No step has more rows than the prompt, unless a shift recomputes half of a full context.
+  if (!generate.context_shift) {
+    resolved.batch = std::min(resolved.batch, static_cast<uint32_t>(tokens.size()));
+  }
   const SamplerOptions sampling = options.generation.ToSampler(*loaded.tokenizer, resolved.context);
   figures.plan = CheckedPlan(loaded, resolved, sampling, options.engine.force);
   figures.seed = sampling.seed;
