@@ -165,6 +165,7 @@ std::string MemoryText(const Inspected& in, const EngineOptions& resolved) {
   add("tokenizer", plan.tokenizer, "");
   add("sampler", plan.sampler, "");
   add("program", plan.program, "");
+  add("code", plan.code, "the program and its libraries, mapped");
   const auto limit = AvailableMemory();
   std::string verdict;
   if (limit) {
@@ -240,6 +241,7 @@ Json MemoryJson(const Inspected& in, const EngineOptions& resolved) {
       .Set("tokenizer_bytes", plan.tokenizer)
       .Set("sampler_bytes", plan.sampler)
       .Set("program_bytes", plan.program)
+      .Set("code_bytes", plan.code)
       .Set("private_bytes", plan.private_bytes())
       .Set("planned_bytes", plan.total());
   if (const auto limit = AvailableMemory()) {

@@ -112,6 +112,7 @@ void PrintJson(const RunOptions& options, const RunFigures& figures, const Engin
       .Set("planned_bytes", figures.plan.total())
       .Set("planned_private_bytes", figures.plan.private_bytes())
       .Set("planned_mapped_bytes", figures.plan.mapped)
+      .Set("planned_code_bytes", figures.plan.code)
       .Set("planned_kv_bytes", figures.plan.kv)
       .Set("planned_scratch_bytes", figures.plan.scratch)
       .Set("peak_rss_bytes", memory.peak_rss)

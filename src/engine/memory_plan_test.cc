@@ -100,6 +100,7 @@ TEST_F(MemoryPlanTest, SaysWhenOnlyASmallerModelHelps) {
 
 TEST_F(MemoryPlanTest, TextAddsUp) {
   MemoryPlan plan{.mapped = 600 << 20,
+                  .code = 5 << 20,
                   .kv = 44 << 20,
                   .scratch = 30 << 20,
                   .tokenizer = 2 << 20,
@@ -107,7 +108,7 @@ TEST_F(MemoryPlanTest, TextAddsUp) {
                   .program = 1 << 20};
   EXPECT_EQ(ToText(plan),
             "weights 600.0 MiB (mapped) + KV 44.0 MiB + scratch 30.0 MiB + tokenizer, sampler and "
-            "program 4.0 MiB = 678.0 MiB");
+            "program 9.0 MiB = 683.0 MiB");
 }
 
 // A file of a few kilobytes and holes passes the reader with such a shape; its plan wrapped around.
