@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "engine/buffers.h"
 #include "engine/executor.h"
@@ -107,8 +106,6 @@ struct Engine::State {
   StepBuffers buffers;
   std::vector<WorkerBuffers> workers;
   std::vector<Count> counted;
-  uint64_t steps = 0;
-  GroupTimes times;
   std::vector<uint32_t> lengths;  // by slot
   std::vector<Sequence> sequences;
   Step step;
@@ -156,17 +153,9 @@ void Engine::State::Execute(const Model& model, const EngineOptions& options) {
     const auto index = static_cast<size_t>(worker.index());
     OpCost counted_here;
     Executor executor(context, worker, workers[index], counted_here);
-    Seconds start = index == 0 ? Now() : Seconds(0);
-    for (const Group& group : step.groups) {
-      executor.Run(group);
-      if (index != 0) continue;
-      const Seconds end = Now();
-      times.seconds[static_cast<size_t>(group.kind)] += end - start;
-      start = end;
-    }
+    for (const Group& group : step.groups) executor.Run(group);
     counted[index].cost += counted_here;
   });
-  ++steps;
 }
 
 Engine::Engine(const Model& model, const EngineOptions& resolved)
@@ -196,16 +185,11 @@ const Step& Engine::last_step() const { return state_->step; }
 Counters Engine::counters() const {
   Counters sum;
   for (const State::Count& count : state_->counted) sum.counted += count.cost;
-  sum.steps = state_->steps;
   return sum;
 }
 
-GroupTimes Engine::group_times() const { return state_->times; }
-
 void Engine::ResetCounters() {
   std::fill(state_->counted.begin(), state_->counted.end(), State::Count{});
-  state_->steps = 0;
-  state_->times = {};
 }
 
 }  // namespace edgewise

@@ -11,7 +11,6 @@
 // current chunk's keys and values are read back in the KV type. One thread at a time may use an Engine.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -57,12 +56,6 @@ struct Chunk {
 // Added up from the spans really handed to kernels (never from the formulas of graph/cost.h).
 struct Counters {
   OpCost counted;             // activation_bytes stays 0
-  uint64_t steps = 0;
-};
-
-// Time on the first worker, by group; the engine's own clock for `bench --ops` and `compare`.
-struct GroupTimes {
-  std::array<Seconds, kGroupKinds> seconds{};  // by GroupKind
 };
 
 class Engine {
@@ -83,8 +76,7 @@ class Engine {
   const Model& model() const { return model_; }
   const EngineOptions& options() const { return options_; }
   const Step& last_step() const;
-  Counters counters() const;  // since the last reset, like the times
-  GroupTimes group_times() const;
+  Counters counters() const;  // since the last reset
   void ResetCounters();
 
  private:

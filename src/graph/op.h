@@ -77,7 +77,6 @@ struct Sequence {
 
 // A run of operators that is executed together.
 enum class GroupKind : uint8_t { kEmbed, kQkv, kAttention, kOut, kGateUp, kDown, kHead };
-inline constexpr size_t kGroupKinds = 7;
 
 struct Group {
   GroupKind kind;
@@ -99,6 +98,5 @@ void BuildStep(const Model& model, DType k_type, DType v_type, std::span<const S
 
 const char* NameOf(OpKind kind);
 const char* NameOf(Role role);
-const char* NameOf(GroupKind kind);
 
 }  // namespace edgewise

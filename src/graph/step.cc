@@ -176,12 +176,6 @@ const char* NameOf(OpKind kind) {
   return kNames[static_cast<size_t>(kind)];
 }
 
-const char* NameOf(GroupKind kind) {
-  static constexpr std::array<const char*, kGroupKinds> kNames = {
-      "embed", "qkv", "attention", "out", "gate_up", "down", "head"};
-  return kNames[static_cast<size_t>(kind)];
-}
-
 const char* NameOf(Role role) {
   static constexpr std::array<const char*, 22> kNames = {
       "embedding", "attn_norm", "q",       "k",       "v",         "q_norm",  "k_norm",  "q_rope",

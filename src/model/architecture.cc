@@ -85,8 +85,6 @@ RopeConfig ReadRope(const Gguf& file, const Keys& keys, const Architecture& arch
 
 }  // namespace
 
-std::span<const Architecture* const> AllArchitectures() { return kArchitectures; }
-
 const Architecture& ArchitectureNamed(std::string_view name, std::string_view where) {
   std::string names;
   for (const Architecture* architecture : kArchitectures) {

@@ -2,7 +2,6 @@
 // architecture.cc.
 #pragma once
 
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -25,7 +24,6 @@ struct Architecture {
 
 extern const Architecture kLlama, kQwen2, kQwen3;
 
-std::span<const Architecture* const> AllArchitectures();
 // Throws Error(kUnsupported) naming it and listing those supported.
 const Architecture& ArchitectureNamed(std::string_view name, std::string_view where);
 

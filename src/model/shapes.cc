@@ -66,8 +66,6 @@ std::vector<std::string_view> ShapeNames() {
   return names;
 }
 
-bool IsShapeName(std::string_view name) { return FindRow(name) != nullptr; }
-
 ModelShape ShapeNamed(std::string_view name) {
   const Row* row = FindRow(name);
   if (row == nullptr) {

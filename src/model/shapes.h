@@ -22,7 +22,6 @@ struct ModelShape {
 
 // All names, in the order of the table (shapes.cc).
 std::vector<std::string_view> ShapeNames();
-bool IsShapeName(std::string_view name);
 // Throws Error(kUsage) naming it and listing those known.
 ModelShape ShapeNamed(std::string_view name);
 
