@@ -138,13 +138,14 @@ void MatMulFloat(const MatMulArgs& a) {
   }
 }
 
-// nullptr for the quantised types.
-inline MatMulFn FloatMatMulFor(DType weight) {
+// No kernel for the quantised types.
+inline MatMulKernel FloatMatMulFor(DType weight, MatMulShape /*shape*/) {
+  constexpr const char* kHow = "tiles of rows and columns, fused multiply-add";
   switch (weight) {
-    case DType::kF32: return MatMulFloat<WeightF32>;
-    case DType::kF16: return MatMulFloat<WeightF16>;
-    case DType::kBF16: return MatMulFloat<WeightBF16>;
-    default: return nullptr;
+    case DType::kF32: return {MatMulFloat<WeightF32>, kHow};
+    case DType::kF16: return {MatMulFloat<WeightF16>, kHow};
+    case DType::kBF16: return {MatMulFloat<WeightBF16>, kHow};
+    default: return {};
   }
 }
 

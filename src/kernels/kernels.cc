@@ -25,14 +25,15 @@ constexpr KernelTable kPlainTable = {
 };
 
 struct IsaList {
-  std::array<Isa, 4> isas;
+  std::array<Isa, 8> isas;
   size_t count = 0;
 };
 
 const IsaList& Supported() {
   static const IsaList list = [] {
     IsaList found;
-    for (Isa isa : {Isa::kAvx512Vnni, Isa::kAvx2Vnni, Isa::kAvx2, Isa::kPlain}) {
+    for (Isa isa : {Isa::kAvx512Vnni, Isa::kAvx2Vnni, Isa::kAvx2, Isa::kSse4, Isa::kNeonI8mm,
+                    Isa::kNeonDot, Isa::kNeon, Isa::kPlain}) {
       if (CpuSupports(isa)) found.isas[found.count++] = isa;
     }
     return found;
@@ -92,9 +93,13 @@ size_t AttentionScratchFloats(uint32_t head_dim, uint32_t /*rows*/) {
 const char* NameOf(Isa isa) {
   switch (isa) {
     case Isa::kPlain: return "plain";
+    case Isa::kSse4: return "sse4";
     case Isa::kAvx2: return "avx2";
     case Isa::kAvx2Vnni: return "avx2vnni";
     case Isa::kAvx512Vnni: return "avx512vnni";
+    case Isa::kNeon: return "neon";
+    case Isa::kNeonDot: return "neondot";
+    case Isa::kNeonI8mm: return "neoni8mm";
   }
   return "unknown";
 }

@@ -18,7 +18,7 @@
 
 namespace edgewise::kernels {
 
-enum class Isa : uint8_t { kPlain, kAvx2, kAvx2Vnni, kAvx512Vnni };
+enum class Isa : uint8_t { kPlain, kSse4, kAvx2, kAvx2Vnni, kAvx512Vnni, kNeon, kNeonDot, kNeonI8mm };
 
 // How a weight type wants the activations of its products; layouts in activation.h.
 enum class ActivationFormat : uint8_t {
@@ -51,6 +51,24 @@ struct MatMulArgs {
 };
 using MatMulFn = void (*)(const MatMulArgs&);
 
+// How many columns a matrix kernel is made for. All of one weight type give the same bits; any may be
+// called with any m within its shape, and kMany with any m at all.
+enum class MatMulShape : uint8_t {
+  kOne,   // m = 1: decoding one token; bound by reading the weights
+  kFew,   // m = 2 .. kFewColumns: speculation, small batches
+  kMany,  // prefill; bound by the multiply-add units
+};
+inline constexpr uint32_t kFewColumns = 8;
+inline constexpr MatMulShape ShapeOf(uint32_t m) {
+  return m == 1 ? MatMulShape::kOne : m <= kFewColumns ? MatMulShape::kFew : MatMulShape::kMany;
+}
+
+// An entry of the table: dispatch, tests and benchmarks are generated from these.
+struct MatMulKernel {
+  MatMulFn run;
+  const char* how;  // in a few words, for people: "8 rows at once, maddubs"
+};
+
 // One KV tile for a block of query rows, by online softmax: for each row r and the keys t in
 // [begin[r], end[r]) of this tile, s = q_r . k_t; then max[r], sum[r], acc[r, :] are brought up to
 // date: max = running maximum of s, sum = sum of exp(s - max), acc = sum of exp(s - max) * v_t.
@@ -81,7 +99,7 @@ size_t AttentionScratchFloats(uint32_t head_dim, uint32_t rows);
 
 struct KernelTable {
   Isa isa;
-  MatMulFn (*matmul)(DType weight);  // never null for a supported type
+  MatMulKernel (*matmul)(DType weight, MatMulShape shape);  // run is never null
   // Rounds a row of k floats; out has ActivationBytes(format, k). A block that holds a NaN or an
   // infinity gets scale NaN, so that its products are NaN. Requires k to be whole blocks.
   void (*quantize)(ActivationFormat format, const float* x, uint32_t k, std::byte* out);

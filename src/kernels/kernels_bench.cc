@@ -66,17 +66,17 @@ void MatMul(benchmark::State& state, Isa isa, DType type, uint32_t m) {
   const uint32_t rows = decode ? static_cast<uint32_t>(kWeightBytes / row_bytes) : kPromptRows;
   Case c(type, rows, m, table);
 
-  KernelsFor(Isa::kPlain).matmul(type)(c.Args(1));
+  KernelsFor(Isa::kPlain).matmul(type, ShapeOf(m)).run(c.Args(1));
   const float expected = c.y[0];
-  const MatMulFn run = table.matmul(type);
+  const MatMulKernel kernel = table.matmul(type, ShapeOf(m));
   const MatMulArgs args = c.Args(rows);
-  run(args);
+  kernel.run(args);
   if (std::abs(c.y[0] - expected) > 1e-3f * (1 + std::abs(expected))) {
     state.SkipWithError("differs from the plain kernels");
     return;
   }
   for (auto _ : state) {
-    run(args);
+    kernel.run(args);
     benchmark::ClobberMemory();
   }
   const double macs = double(rows) * kWidth * m * double(state.iterations());
@@ -84,6 +84,7 @@ void MatMul(benchmark::State& state, Isa isa, DType type, uint32_t m) {
   state.counters["GB/s"] = Counter(
       double(rows) * double(row_bytes) * double(state.iterations()) / 1e9, Counter::kIsRate);
   state.counters["GOP/s"] = Counter(2 * macs / 1e9, Counter::kIsRate);
+  state.SetLabel(kernel.how);
 }
 
 // A tile of full F16 keys and values; bytes count the tile once.
@@ -175,7 +176,7 @@ const bool registered = [] {
     benchmark::RegisterBenchmark(("roof/integers/" + name).c_str(), RoofPeak, IntegerPeakLoop(isa));
     benchmark::RegisterBenchmark(("roof/floats/" + name).c_str(), RoofPeak, FloatPeakLoop(isa));
     for (const TypeInfo& info : AllTypes()) {
-      for (uint32_t m : {1u, 4u, kPromptColumns}) {
+      for (uint32_t m : {1u, 4u, kFewColumns, kPromptColumns}) {
         benchmark::RegisterBenchmark(
             ("matmul/" + name + "/" + info.name + "/m:" + std::to_string(m)).c_str(), MatMul, isa,
             info.type, m);

@@ -44,7 +44,8 @@ TEST(KernelTableDeathTest, ForcingAnInstructionSetForcesIt) {
 
 TEST(KernelTableDeathTest, ANameWithoutATableIsAnErrorThatListsTheOthers) {
   EXPECT_EXIT(ExitWithTheErrorFor("sse9"), testing::ExitedWithCode(3), "EDGEWISE_ISA=sse9.*plain");
-  for (Isa isa : {Isa::kAvx2, Isa::kAvx2Vnni, Isa::kAvx512Vnni}) {
+  for (Isa isa : {Isa::kSse4, Isa::kAvx2, Isa::kAvx2Vnni, Isa::kAvx512Vnni, Isa::kNeon,
+                  Isa::kNeonDot, Isa::kNeonI8mm}) {
     if (std::ranges::count(SupportedIsas(), isa) != 0) continue;
     EXPECT_EXIT(ExitWithTheErrorFor(NameOf(isa)), testing::ExitedWithCode(3), "plain");
   }
@@ -53,7 +54,11 @@ TEST(KernelTableDeathTest, ANameWithoutATableIsAnErrorThatListsTheOthers) {
 TEST(KernelTableTest, EveryWeightTypeHasAProductInEveryTable) {
   for (Isa isa : SupportedIsas()) {
     for (const TypeInfo& info : AllTypes()) {
-      EXPECT_NE(KernelsFor(isa).matmul(info.type), nullptr) << NameOf(isa) << " " << info.name;
+      for (MatMulShape shape : {MatMulShape::kOne, MatMulShape::kFew, MatMulShape::kMany}) {
+        const MatMulKernel kernel = KernelsFor(isa).matmul(info.type, shape);
+        EXPECT_NE(kernel.run, nullptr) << NameOf(isa) << " " << info.name;
+        EXPECT_STRNE(kernel.how, "") << NameOf(isa) << " " << info.name;
+      }
     }
   }
 }

@@ -12,7 +12,7 @@ ActivationFormat ActivationFormatFor(DType weight, uint32_t k) {
 
 void MatMul(const KernelTable& kernels, DType weight, const MatMulArgs& args) {
   if (ActivationFormatFor(weight, args.k) == ActivationFormatOf(weight)) {
-    kernels.matmul(weight)(args);
+    kernels.matmul(weight, ShapeOf(args.m)).run(args);
     return;
   }
   // The float kernel sums a row in one order whatever its company, so blocks of rows give its bits.
@@ -29,7 +29,7 @@ void MatMul(const KernelTable& kernels, DType weight, const MatMulArgs& args) {
     block.w_stride = args.k * sizeof(float);
     block.y = args.y + first;
     block.rows = rows;
-    kernels.matmul(DType::kF32)(block);
+    kernels.matmul(DType::kF32, ShapeOf(args.m)).run(block);
   }
 }
 

@@ -52,10 +52,14 @@ struct Product {
   // Rows first .. first + count and columns j .. j + width; y row-major by column.
   std::vector<float> Run(const KernelTable& kernels, uint32_t first, uint32_t count, uint32_t j,
                          uint32_t width) const {
+    return Run(kernels, first, count, j, width, ShapeOf(width));
+  }
+  std::vector<float> Run(const KernelTable& kernels, uint32_t first, uint32_t count, uint32_t j,
+                         uint32_t width, MatMulShape shape) const {
     // One float more than needed in a column: the kernel must leave it alone.
     const size_t stride = count + 1;
     std::vector<float> y(stride * width, -123.0f);
-    kernels.matmul(type)({.w = w.data() + first * row_bytes,
+    kernels.matmul(type, shape).run({.w = w.data() + first * row_bytes,
                           .w_stride = row_bytes,
                           .x = x.data() + j * x_bytes,
                           .x_stride = x_bytes,
@@ -106,7 +110,7 @@ TEST_P(MatMulTest, ShortRowsAreMultipliedInFloats) {
                                .rows = kRows,
                                .k = k,
                                .m = kColumns};
-    kernels().matmul(DType::kF32)(floats);
+    kernels().matmul(DType::kF32, ShapeOf(kColumns)).run(floats);
     std::vector<float> y(kRows * kColumns, -2.0f);
     MatMulArgs short_rows = floats;
     short_rows.w = p.w.data();
@@ -165,6 +169,19 @@ TEST_P(MatMulTest, HasTheSameBitsForAnyRowsAndColumns) {
               << "k " << k << ", " << width << " columns, row " << first + r;
         }
       }
+    }
+  }
+}
+
+// A kernel for many columns serves any number of them: which shape is called never shows.
+TEST_P(MatMulTest, EveryShapeHasTheSameBits) {
+  constexpr uint32_t kRows = 21;
+  for (uint32_t k : RowLengths(type())) {
+    for (uint32_t width : {1u, 2u, kFewColumns}) {
+      const Product p(type(), kRows, k, width, kernels());
+      EXPECT_EQ(p.Run(kernels(), 0, kRows, 0, width),
+                p.Run(kernels(), 0, kRows, 0, width, MatMulShape::kMany))
+          << "k " << k << ", " << width << " columns";
     }
   }
 }

@@ -5,7 +5,7 @@
 
 namespace edgewise::kernels::plain {
 
-MatMulFn MatMulFor(DType weight);
+MatMulKernel MatMulFor(DType weight, MatMulShape shape);
 void Quantize(ActivationFormat format, const float* x, uint32_t k, std::byte* out);
 void AttentionTile(DType kv_type_k, DType kv_type_v, const AttentionTileArgs& args);
 void EncodeKvRow(DType type, const float* x, uint32_t head_dim, std::byte* out);

@@ -118,24 +118,24 @@ void MatMulFloat(const MatMulArgs& a) {
 
 }  // namespace
 
-MatMulFn MatMulFor(DType weight) {
+MatMulKernel MatMulFor(DType weight, MatMulShape /*shape*/) {
   switch (weight) {
-    case DType::kF32: return MatMulFloat<WeightF32>;
-    case DType::kF16: return MatMulFloat<WeightF16>;
-    case DType::kBF16: return MatMulFloat<WeightBF16>;
-    case DType::kQ4_0: return MatMul32<BlockQ4_0>;
-    case DType::kQ4_1: return MatMul32<BlockQ4_1>;
-    case DType::kQ5_0: return MatMul32<BlockQ5_0>;
-    case DType::kQ5_1: return MatMul32<BlockQ5_1>;
-    case DType::kQ8_0: return MatMul32<BlockQ8_0>;
-    case DType::kIQ4_NL: return MatMul32<BlockIQ4_NL>;
-    case DType::kQ2_K: return MatMulK<BlockQ2_K>;
-    case DType::kQ3_K: return MatMulK<BlockQ3_K>;
-    case DType::kQ4_K: return MatMulK<BlockQ4_K>;
-    case DType::kQ5_K: return MatMulK<BlockQ5_K>;
-    case DType::kQ6_K: return MatMulK<BlockQ6_K>;
+    case DType::kF32: return {MatMulFloat<WeightF32>, "portable loops"};
+    case DType::kF16: return {MatMulFloat<WeightF16>, "portable loops"};
+    case DType::kBF16: return {MatMulFloat<WeightBF16>, "portable loops"};
+    case DType::kQ4_0: return {MatMul32<BlockQ4_0>, "portable loops"};
+    case DType::kQ4_1: return {MatMul32<BlockQ4_1>, "portable loops"};
+    case DType::kQ5_0: return {MatMul32<BlockQ5_0>, "portable loops"};
+    case DType::kQ5_1: return {MatMul32<BlockQ5_1>, "portable loops"};
+    case DType::kQ8_0: return {MatMul32<BlockQ8_0>, "portable loops"};
+    case DType::kIQ4_NL: return {MatMul32<BlockIQ4_NL>, "portable loops"};
+    case DType::kQ2_K: return {MatMulK<BlockQ2_K>, "portable loops"};
+    case DType::kQ3_K: return {MatMulK<BlockQ3_K>, "portable loops"};
+    case DType::kQ4_K: return {MatMulK<BlockQ4_K>, "portable loops"};
+    case DType::kQ5_K: return {MatMulK<BlockQ5_K>, "portable loops"};
+    case DType::kQ6_K: return {MatMulK<BlockQ6_K>, "portable loops"};
   }
-  return nullptr;
+  return {};
 }
 
 }  // namespace edgewise::kernels::plain

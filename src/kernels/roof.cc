@@ -118,7 +118,7 @@ PeakLoop IntegerPeakLoop(Isa isa) {
     case Isa::kAvx2: return {"vpmaddubsw and vpmaddwd, 256 bits", Ops(32), Avx2Integers};
     case Isa::kAvx2Vnni: return {"vpdpbusd, 256 bits", Ops(32), AvxVnniIntegers};
     case Isa::kAvx512Vnni: return {"vpdpbusd, 512 bits", Ops(64), Avx512Integers};
-    case Isa::kPlain: break;
+    default: break;
   }
 #endif
   return {"16-bit multiply and add, 128 bits", Ops(8), BaselineIntegers};
@@ -131,7 +131,7 @@ PeakLoop FloatPeakLoop(Isa isa) {
     case Isa::kAvx2:
     case Isa::kAvx2Vnni: return {"fused multiply-add, 256 bits", Ops(8), Avx2Floats};
     case Isa::kAvx512Vnni: return {"fused multiply-add, 512 bits", Ops(16), Avx512Floats};
-    case Isa::kPlain: break;
+    default: break;
   }
 #endif
   return {"multiply and add, 128 bits", Ops(4), BaselineFloats};

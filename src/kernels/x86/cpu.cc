@@ -52,8 +52,8 @@ bool CpuSupports(Isa isa) {
     case Isa::kAvx2: return features.avx2;
     case Isa::kAvx2Vnni: return features.avx_vnni;
     case Isa::kAvx512Vnni: return features.avx512_vnni;
+    default: return false;
   }
-  return false;
 }
 
 const KernelTable* SimdTable(Isa isa) {
@@ -62,8 +62,8 @@ const KernelTable* SimdTable(Isa isa) {
     case Isa::kAvx2: return &kAvx2Table;
     case Isa::kAvx2Vnni: return &kAvx2VnniTable;
     case Isa::kAvx512Vnni: return &kAvx512VnniTable;
+    default: return nullptr;
   }
-  return nullptr;
 }
 
 }  // namespace edgewise::kernels

@@ -11,9 +11,9 @@
 namespace edgewise::kernels {
 namespace {
 
-inline MatMulFn MatMulFor(DType weight) {
-  const MatMulFn quantised = QuantMatMulFor(weight);
-  return quantised != nullptr ? quantised : FloatMatMulFor(weight);
+inline MatMulKernel MatMulFor(DType weight, MatMulShape shape) {
+  const MatMulKernel quantised = QuantMatMulFor(weight, shape);
+  return quantised.run != nullptr ? quantised : FloatMatMulFor(weight, shape);
 }
 
 constexpr KernelTable TableFor(Isa isa) {
