@@ -156,7 +156,7 @@ void SwiGlu(benchmark::State& state, Isa isa) {
 void RoofRead(benchmark::State& state) {
   const GuardedBytes data(kWeightBytes);
   std::memset(data.data(), 1, data.size());  // untouched pages would all be the page of zeros
-  for (auto _ : state) benchmark::DoNotOptimize(ReadAll(data.span(), 4));
+  for (auto _ : state) benchmark::DoNotOptimize(ReadAll(data.span(), {4, 2048}));
   state.counters["GB/s"] = benchmark::Counter(
       double(kWeightBytes) * double(state.iterations()) / 1e9, benchmark::Counter::kIsRate);
 }

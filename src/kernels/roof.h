@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/memory.h"
 #include "base/thread_pool.h"
@@ -25,27 +26,51 @@ PeakLoop IntegerPeakLoop(Isa isa);
 // 32-bit floats, fused where the instruction set has it.
 PeakLoop FloatPeakLoop(Isa isa);
 
-// Sums all words. Reads `streams` (1 or 4) stretches side by side: which is faster depends on the
-// memory system. Requires data.size() to be a multiple of 4096.
-uint64_t ReadAll(std::span<const std::byte> data, int streams);
+// A reader sums all words of what it is given: `streams` (1, 2 or 4) stretches side by side, asking for
+// lines `prefetch` bytes ahead of each (0: never). Which is fastest depends on the memory system.
+struct Reader {
+  int streams = 1;
+  int prefetch = 0;
+};
+// Requires data.size() to be a multiple of 4096.
+uint64_t ReadAll(std::span<const std::byte> data, const Reader& reader);
 
-// Best of several short measurements, all workers of a team together.
+// Caches that the CPUs this process may run on share among them, from sysfs; empty where it does not say.
+struct CacheLevel {
+  int level;       // 1, 2, 3
+  uint64_t bytes;  // of all instances together; instructions' caches are left out
+  int instances;
+};
+std::vector<CacheLevel> DataCaches();
+
+// What a probe reads: 4 times the last cache, so that most of it comes from memory in every pass; at most
+// 1 GiB and a quarter of the memory that is free; at least 256 MiB, or one pass is too short to time.
+uint64_t ProbeBytesFor(uint64_t last_cache, uint64_t available);
+
+// What a machine reached, all workers of a team together.
 struct Roof {
-  double read_gb_s = 0;  // memory that no cache holds
+  double read_gb_s = 0;  // from memory
   double int8_gops = 0;
   double f32_gops = 0;
 };
 
-// Owns what a measurement reads: 256 MiB of random data, beyond any cache of today's CPUs but a few
-// servers' (whose cache then serves a part: the figure is that of this buffer).
+// Owns what a measurement reads: random data, in the pages that the system gives unasked, as the mapped
+// weights have them (huge ones were read 8% faster here).
 class RoofProbe {
  public:
+  // Throws Error(kLimit) where the system gives no memory.
   RoofProbe();
-  // With all workers of the pool, for about a tenth of a second.
-  Roof Measure(ThreadPool& pool) const;
+  // With all workers of the pool, for about a fifth of a second: the best of several short measurements.
+  Roof Measure(ThreadPool& pool);
+
+  uint64_t bytes() const { return data_.size(); }
+  // Whether a part of what is read could stay in a cache from one pass to the next.
+  bool fits_cache() const { return fits_cache_; }
 
  private:
   AnonymousMemory data_;
+  size_t at_ = 0;  // where the next reader begins: it finds what was read longest ago
+  bool fits_cache_ = false;
 };
 
 }  // namespace edgewise::kernels
