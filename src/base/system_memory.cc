@@ -2,19 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
-#include <sstream>
+
+#include "base/cgroup.h"
 
 namespace edgewise {
 namespace {
-
-// Empty when it cannot be read.
-std::string ReadText(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return std::move(text).str();
-}
 
 // The first number in `text`, after blanks.
 std::optional<uint64_t> FirstNumber(std::string_view text) {
@@ -38,20 +30,17 @@ std::optional<uint64_t> Field(std::string_view text, std::string_view key) {
 
 // One version of the memory controller, by the names of its files.
 struct Controller {
-  const char* mount;
-  const char* prefix;  // of our line in /proc/self/cgroup, after the hierarchy's number
+  CgroupHierarchy hierarchy;
   const char* limits[2];
   const char* usage;
   const char* cache[2];  // lines of memory.stat: file pages that the kernel drops under pressure
 };
-constexpr Controller kVersion1 = {"/sys/fs/cgroup/memory",
-                                  ":memory:",
+constexpr Controller kVersion1 = {{"/sys/fs/cgroup/memory", ":memory:"},
                                   {"memory.limit_in_bytes", nullptr},
                                   "memory.usage_in_bytes",
                                   {"total_inactive_file ", "total_active_file "}};
 // memory.high kills nobody, but beyond it the process hardly moves.
-constexpr Controller kVersion2 = {"/sys/fs/cgroup",
-                                  "::",
+constexpr Controller kVersion2 = {{"/sys/fs/cgroup", "::"},
                                   {"memory.max", "memory.high"},
                                   "memory.current",
                                   {"inactive_file ", "active_file "}};
@@ -74,25 +63,14 @@ std::optional<uint64_t> GroupAllows(const Controller& controller, const std::str
   return *limit - std::min(*limit, used);
 }
 
-// Our group of this controller and all above it. In a container the path may lead outside of what
-// is mounted; then only the mounted top is found, which is the container's own group.
+// What the limits of our group of this controller and of all above it leave.
 std::optional<uint64_t> CgroupAllows(const Controller& controller, const std::string& root) {
-  std::istringstream groups(ReadText(root + "/proc/self/cgroup"));
   std::optional<uint64_t> allowed;
-  for (std::string line; std::getline(groups, line);) {
-    const std::string_view prefix = controller.prefix;
-    const size_t colon = line.find(':');
-    if (colon == std::string::npos || line.compare(colon, prefix.size(), prefix) != 0) continue;
-    std::string path = line.substr(colon + prefix.size());
-    for (;;) {
-      while (path.ends_with('/')) path.pop_back();
-      if (const auto left = GroupAllows(controller, root + controller.mount + path)) {
-        allowed = std::min(allowed.value_or(*left), *left);
-      }
-      if (path.empty()) break;
-      path.resize(path.rfind('/') == std::string::npos ? 0 : path.rfind('/'));
+  ForEachCgroup(controller.hierarchy, root, [&](const std::string& folder) {
+    if (const auto left = GroupAllows(controller, folder)) {
+      allowed = std::min(allowed.value_or(*left), *left);
     }
-  }
+  });
   return allowed;
 }
 

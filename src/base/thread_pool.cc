@@ -1,14 +1,8 @@
 #include "base/thread_pool.h"
 
-#include <sched.h>
-
-#include <algorithm>
-#include <cmath>
-#include <fstream>
-#include <set>
-#include <string>
 #include <system_error>
 
+#include "base/cpus.h"
 #include "base/error.h"
 
 namespace edgewise {
@@ -18,6 +12,10 @@ namespace {
 // wake-up costs 50 or more here. Longer spinning only burns the core of a neighbour.
 constexpr int kSpins = 400;
 
+// Taken off the number of workers inside when a job is closed.
+constexpr int32_t kClosed = 1 << 20;
+static_assert(kClosed > kMaxThreads);
+
 void Pause() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
@@ -26,68 +24,41 @@ void Pause() {
 #endif
 }
 
-void WaitWhile(const std::atomic<uint32_t>& value, uint32_t old) {
+// Until over(value).
+template <typename Over>
+void Wait(const std::atomic<uint32_t>& value, Over&& over) {
   for (int i = 0; i < kSpins; ++i) {
-    if (value.load(std::memory_order_acquire) != old) return;
+    if (over(value.load(std::memory_order_acquire))) return;
     Pause();
   }
-  while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
-}
-
-// CPUs that the cgroup's quota is worth, rounded up; 0 when there is no quota.
-int QuotaCpus() {
-  std::string quota;
-  double period = 0;
-  std::ifstream v2("/sys/fs/cgroup/cpu.max");
-  if (v2 >> quota >> period && quota != "max" && period > 0) {
-    return static_cast<int>(std::ceil(std::atof(quota.c_str()) / period));
+  for (;;) {
+    const uint32_t now = value.load(std::memory_order_acquire);
+    if (over(now)) return;
+    value.wait(now, std::memory_order_acquire);
   }
-  double micros = 0;
-  std::ifstream v1_quota("/sys/fs/cgroup/cpu/cpu.cfs_quota_us");
-  std::ifstream v1_period("/sys/fs/cgroup/cpu/cpu.cfs_period_us");
-  if (v1_quota >> micros && v1_period >> period && micros > 0 && period > 0) {
-    return static_cast<int>(std::ceil(micros / period));
-  }
-  return 0;
 }
 
 }  // namespace
 
-int DefaultThreads() {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  int cpus = 0;
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) {
-    std::set<std::string> cores;  // hyper-threads of one core share this list
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-      if (!CPU_ISSET(cpu, &allowed)) continue;
-      std::ifstream file(
-          StrCat("/sys/devices/system/cpu/cpu", cpu, "/topology/thread_siblings_list"));
-      std::string siblings;
-      if (!std::getline(file, siblings)) siblings = std::to_string(cpu);
-      cores.insert(siblings);
-    }
-    cpus = static_cast<int>(cores.size());
-  }
-  if (cpus == 0) cpus = static_cast<int>(std::thread::hardware_concurrency());
-  if (const int quota = QuotaCpus(); quota > 0) cpus = std::min(cpus, quota);
-  return std::max(cpus, 1);
-}
-
 int Worker::count() const { return pool_.threads(); }
 
-void Worker::Barrier() { pool_.ArriveAndWait(); }
+uint32_t Worker::Upcoming() const {
+  return static_cast<uint32_t>(pool_.ticket_.load(std::memory_order_relaxed));
+}
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads, bool pin) : inside_(-kClosed) {
   if (threads < 1 || threads > kMaxThreads) {
     throw Error(ErrorCode::kUsage,
                 StrCat("threads is ", threads, ": choose between 1 and ", kMaxThreads));
   }
+  std::vector<int> cpus = pin ? CpusByCore() : std::vector<int>();
+  if (cpus.size() < static_cast<size_t>(threads)) cpus.clear();
   team_.reserve(static_cast<size_t>(threads) - 1);
   // threads() is team_.size() + 1; workers first look at it inside a job, after all have started.
   try {
     for (int index = 1; index < threads; ++index) {
       team_.emplace_back([this, index] { Work(index); });
+      if (!cpus.empty()) PinTo(team_.back().native_handle(), cpus[static_cast<size_t>(index)]);
     }
   } catch (const std::system_error& error) {
     const size_t started = team_.size();
@@ -95,54 +66,76 @@ ThreadPool::ThreadPool(int threads) {
     throw Error(ErrorCode::kLimit, StrCat("the system gives ", started + 1, " of ", threads,
                                           " threads (", error.code().message(), "): use fewer"));
   }
+  if (!cpus.empty()) PinTo(pthread_self(), cpus.front());
 }
 
 ThreadPool::~ThreadPool() { Stop(); }
 
 void ThreadPool::Stop() {
-  stop_ = true;
+  stop_.store(true, std::memory_order_relaxed);
   job_number_.fetch_add(1, std::memory_order_release);
   job_number_.notify_all();
   for (std::thread& thread : team_) thread.join();
 }
 
 void ThreadPool::Run(FunctionRef<void(Worker&)> job) {
+  first_phase_ = phase_.load(std::memory_order_relaxed);
+  Worker worker(*this, 0, first_phase_);
+  if (team_.empty()) return job(worker);
   job_ = &job;
-  next_.store(0, std::memory_order_relaxed);
+  inside_.store(0, std::memory_order_release);
   job_number_.fetch_add(1, std::memory_order_release);
   job_number_.notify_all();
-  Worker worker(*this, 0);
   job(worker);
-  ArriveAndWait();  // the job object lives until everybody has left it
+  // Closed: who has not come will not, and the job object lives until everybody inside has left.
+  int32_t inside = inside_.fetch_sub(kClosed, std::memory_order_acq_rel) - kClosed;
+  for (int i = 0; inside != -kClosed && i < kSpins; ++i) {
+    Pause();
+    inside = inside_.load(std::memory_order_acquire);
+  }
+  while (inside != -kClosed) {
+    inside_.wait(inside, std::memory_order_acquire);
+    inside = inside_.load(std::memory_order_acquire);
+  }
+}
+
+// False when the job is over. Acquires what Run() wrote before it opened the job.
+bool ThreadPool::Enter() {
+  int32_t inside = inside_.load(std::memory_order_relaxed);
+  while (inside >= 0) {
+    if (inside_.compare_exchange_weak(inside, inside + 1, std::memory_order_acquire)) return true;
+  }
+  return false;
+}
+
+void ThreadPool::Leave() {
+  if (inside_.fetch_sub(1, std::memory_order_acq_rel) - 1 == -kClosed) inside_.notify_all();
 }
 
 void ThreadPool::Work(int index) {
-  Worker worker(*this, index);
   uint32_t seen = 0;
   for (;;) {
-    WaitWhile(job_number_, seen);
-    ++seen;
-    if (stop_) return;
+    Wait(job_number_, [&](uint32_t number) { return number != seen; });
+    if (stop_.load(std::memory_order_relaxed)) return;
+    seen = job_number_.load(std::memory_order_acquire);
+    if (!Enter()) continue;
+    seen = job_number_.load(std::memory_order_relaxed);  // of the job that we are in
+    Worker worker(*this, index, first_phase_);
     (*job_)(worker);
-    ArriveAndWait();
+    Leave();
   }
 }
 
-void ThreadPool::ArriveAndWait() {
-  if (team_.empty()) {
-    next_.store(0, std::memory_order_relaxed);
-    return;
-  }
-  const uint32_t phase = phase_.load(std::memory_order_relaxed);
-  const auto all = static_cast<uint32_t>(threads());
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == all) {
-    arrived_.store(0, std::memory_order_relaxed);
-    next_.store(0, std::memory_order_relaxed);
-    phase_.store(phase + 1, std::memory_order_release);
-    phase_.notify_all();
-  } else {
-    WaitWhile(phase_, phase);
-  }
+void ThreadPool::FinishPiece(uint32_t phase, uint32_t done, uint32_t total) {
+  if (done_.fetch_add(done, std::memory_order_acq_rel) + done != total) return;
+  done_.store(0, std::memory_order_relaxed);
+  ticket_.store(uint64_t{phase + 1} << 32, std::memory_order_release);
+  phase_.store(phase + 1, std::memory_order_release);
+  if (!team_.empty()) phase_.notify_all();
+}
+
+void ThreadPool::WaitFor(uint32_t phase) {
+  Wait(phase_, [&](uint32_t running) { return static_cast<int32_t>(running - phase) > 0; });
 }
 
 }  // namespace edgewise

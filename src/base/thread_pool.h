@@ -4,12 +4,18 @@
 //     worker.ForChunks(rows, 16, [&](uint32_t begin, uint32_t end) { ... });   // ends in a barrier
 //   });
 //
-// Chunks are handed out one by one, so a core that a neighbour has taken does fewer of them. Waiting
-// spins for some microseconds and then sleeps in the kernel: a spinning team stalls itself when there
-// are more runnable threads than cores. Nothing allocates after construction; a job must not throw.
-// One thread at a time may call Run().
+// Made for cores that others use too:
+// - Chunks are handed out one by one, so a core that a neighbour has taken does fewer of them.
+// - A phase ends when all of its work is done, not when all workers have come: one that was not
+//   scheduled meanwhile finds the phases it missed finished, and passes through them. So a job may read
+//   and write shared data inside chunks only; what it does between them must be its own.
+// - Waiting spins for some microseconds and then sleeps in the kernel: a spinning team stalls itself
+//   when there are more runnable threads than cores.
+//
+// Nothing allocates after construction; a job must not throw. One thread at a time may call Run().
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <thread>
@@ -21,26 +27,47 @@ namespace edgewise {
 
 class ThreadPool;
 
+// Indices [begin, end); empty when there is no more work.
+struct Chunk32 {
+  uint32_t begin = 0, end = 0;
+  bool empty() const { return begin == end; }
+};
+
 class Worker {
  public:
   int index() const { return index_; }
   int count() const;
 
   // Calls f(begin, end) over [0, total) in pieces of `grain` (the last may be short), shared among
-  // the workers in no fixed order; then waits until all workers are done. Every worker must make the
-  // same sequence of ForChunks and Barrier calls with the same arguments.
+  // the workers in no fixed order; then waits until all pieces are done. Every worker must make the
+  // same sequence of calls with the same totals. What f wrote is seen by all later phases.
   template <typename F>
   void ForChunks(uint32_t total, uint32_t grain, F&& f);
 
-  // Waits for the other workers.
-  void Barrier();
+  // The same with pieces that begin large and end small: half of an even share of what is left, in
+  // whole grains, at most `most`. Fewer beginnings, of which each costs a reader of memory a cold start,
+  // and no longer waiting at the end. first(begin, end) is called once by each worker that gets a
+  // piece, before its first f.
+  template <typename First, typename F>
+  void ForShares(uint32_t total, uint32_t grain, uint32_t most, First&& first, F&& f);
+
+  // The index where the next piece of the running phase begins, or `total` or more when there is none:
+  // a guess, for fetching ahead.
+  uint32_t Upcoming() const;
 
  private:
   friend class ThreadPool;
-  Worker(ThreadPool& pool, int index) : pool_(pool), index_(index) {}
+  Worker(ThreadPool& pool, int index, uint32_t phase) : pool_(pool), index_(index), phase_(phase) {}
+
+  // The size of the next piece when `left` indices are left.
+  uint32_t ShareOf(uint32_t left, uint32_t grain, uint32_t most) const {
+    const uint32_t half = std::min(left / (2 * static_cast<uint32_t>(count())), most);
+    return std::max(half / grain, 1u) * grain;
+  }
 
   ThreadPool& pool_;
   int index_;
+  uint32_t phase_;  // the next one this worker comes to
 };
 
 // More than the cores of any machine we know; few enough that their stacks are no trouble.
@@ -48,9 +75,11 @@ inline constexpr int kMaxThreads = 512;
 
 class ThreadPool {
  public:
-  // Starts threads - 1 of them. Throws Error(kUsage) for a number outside 1..kMaxThreads,
-  // Error(kLimit) when the system gives no more threads.
-  explicit ThreadPool(int threads);
+  // Starts threads - 1 of them. pin: keeps worker i, the caller included, on the i-th core that it may
+  // run on (one hyper-thread of each core first); ignored with more threads than CPUs. Throws
+  // Error(kUsage) for a number outside 1..kMaxThreads, Error(kLimit) when the system gives no more
+  // threads.
+  explicit ThreadPool(int threads, bool pin = false);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
   ~ThreadPool();
@@ -61,32 +90,69 @@ class ThreadPool {
  private:
   friend class Worker;
   void Work(int index);
-  void ArriveAndWait();
+  bool Enter();
+  void Leave();
   void Stop();
+  void FinishPiece(uint32_t phase, uint32_t done, uint32_t total);
+  void WaitFor(uint32_t phase);
+
+  // The next piece of `phase`, sized by size(left); empty when all is handed out or the phase is over.
+  template <typename Size>
+  Chunk32 Take(uint32_t phase, uint32_t total, Size&& size);
 
   std::vector<std::thread> team_;
   const FunctionRef<void(Worker&)>* job_ = nullptr;
-  bool stop_ = false;
+  uint32_t first_phase_ = 0;  // of the job
+  std::atomic<bool> stop_{false};
 
-  // Each on a cache line of its own: the counters are written by all workers.
+  // Each on a cache line of its own: they are written by all workers.
   alignas(64) std::atomic<uint32_t> job_number_{0};
-  alignas(64) std::atomic<uint32_t> arrived_{0};
-  alignas(64) std::atomic<uint32_t> phase_{0};
-  alignas(64) std::atomic<uint32_t> next_{0};  // next index to hand out in this phase
+  alignas(64) std::atomic<int32_t> inside_;     // workers in the job, less kClosed when it is closed
+  alignas(64) std::atomic<uint64_t> ticket_{0}; // running phase << 32 | next index to hand out
+  alignas(64) std::atomic<uint32_t> done_{0};   // indices of the running phase that are finished
+  alignas(64) std::atomic<uint32_t> phase_{0};  // the running phase; what waiters sleep on
 };
 
-// The number of threads that gains something: CPUs this process may run on (affinity and cgroup
-// quota), hyper-threads counted once.
-int DefaultThreads();
+template <typename Size>
+Chunk32 ThreadPool::Take(uint32_t phase, uint32_t total, Size&& size) {
+  uint64_t ticket = ticket_.load(std::memory_order_acquire);
+  for (;;) {
+    const auto begin = static_cast<uint32_t>(ticket);
+    if (static_cast<uint32_t>(ticket >> 32) != phase || begin >= total) return {};
+    const uint32_t left = total - begin;
+    const uint32_t count = std::min(size(left), left);
+    if (ticket_.compare_exchange_weak(ticket, ticket + count, std::memory_order_acquire)) {
+      return {begin, begin + count};
+    }
+  }
+}
 
 template <typename F>
 void Worker::ForChunks(uint32_t total, uint32_t grain, F&& f) {
+  if (total == 0) return;
+  const uint32_t phase = phase_++;
   for (;;) {
-    const uint32_t begin = pool_.next_.fetch_add(grain, std::memory_order_relaxed);
-    if (begin >= total) break;
-    f(begin, total - begin < grain ? total : begin + grain);
+    const Chunk32 chunk = pool_.Take(phase, total, [&](uint32_t) { return grain; });
+    if (chunk.empty()) break;
+    f(chunk.begin, chunk.end);
+    pool_.FinishPiece(phase, chunk.end - chunk.begin, total);
   }
-  Barrier();
+  pool_.WaitFor(phase);
+}
+
+template <typename First, typename F>
+void Worker::ForShares(uint32_t total, uint32_t grain, uint32_t most, First&& first, F&& f) {
+  if (total == 0) return;
+  const uint32_t phase = phase_++;
+  for (bool is_first = true;; is_first = false) {
+    const Chunk32 piece =
+        pool_.Take(phase, total, [&](uint32_t left) { return ShareOf(left, grain, most); });
+    if (piece.empty()) break;
+    if (is_first) first(piece.begin, piece.end);
+    f(piece.begin, piece.end);
+    pool_.FinishPiece(phase, piece.end - piece.begin, total);
+  }
+  pool_.WaitFor(phase);
 }
 
 }  // namespace edgewise

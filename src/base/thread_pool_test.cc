@@ -15,17 +15,39 @@ namespace {
 class ThreadPoolTest : public testing::TestWithParam<int> {};
 INSTANTIATE_TEST_SUITE_P(Threads, ThreadPoolTest, testing::Values(1, 2, 3, 8));
 
-TEST_P(ThreadPoolTest, EveryWorkerRunsTheJobOnce) {
+// A worker that comes too late for a job does not run it; nobody runs it twice at once.
+TEST_P(ThreadPoolTest, TheCallerRunsEveryJobAndOthersHelp) {
   ThreadPool pool(GetParam());
   EXPECT_EQ(pool.threads(), GetParam());
-  std::vector<int> runs(static_cast<size_t>(GetParam()));  // each element written by one worker
-  for (int job = 1; job <= 3; ++job) {
+  std::vector<int> inside(static_cast<size_t>(GetParam()));  // each element written by one worker
+  int runs = 0;
+  for (int job = 1; job <= 100; ++job) {
     pool.Run([&](Worker& worker) {
       EXPECT_EQ(worker.count(), GetParam());
-      ++runs[static_cast<size_t>(worker.index())];
+      EXPECT_EQ(++inside[static_cast<size_t>(worker.index())], 1);
+      if (worker.index() == 0) ++runs;
+      --inside[static_cast<size_t>(worker.index())];
     });
-    EXPECT_EQ(runs, std::vector<int>(runs.size(), job));
+    EXPECT_EQ(runs, job);
   }
+}
+
+// Nobody waits for a worker that holds no chunk: here worker 1 comes when ten phases are over, and
+// passes through them.
+TEST(ThreadPoolLoadTest, PhasesEndWithoutWorkersThatHaveNothingOfThem) {
+  ThreadPool pool(2);
+  std::atomic<int> done{0};
+  std::vector<int> by(11);
+  pool.Run([&](Worker& worker) {
+    if (worker.index() == 1) {
+      while (done < 10) std::this_thread::yield();
+    }
+    for (size_t phase = 0; phase < 10; ++phase) {
+      worker.ForChunks(4, 1, [&](uint32_t, uint32_t) { by[phase] += 1 + 10 * worker.index(); });
+      if (worker.index() == 0) ++done;
+    }
+  });
+  for (size_t phase = 0; phase < 10; ++phase) EXPECT_EQ(by[phase], 4) << phase;
 }
 
 TEST_P(ThreadPoolTest, ChunksCoverTheRangeExactlyOnce) {
@@ -76,20 +98,42 @@ TEST_P(ThreadPoolTest, PhasesSeeAllOfThePhaseBefore) {
   EXPECT_EQ(a, expected);
 }
 
-TEST_P(ThreadPoolTest, BarrierAloneOrdersWorkers) {
+// Pieces of ForShares: whole grains, large to small, and first() once before them by whoever has any.
+TEST_P(ThreadPoolTest, SharesCoverTheRangeExactlyOnce) {
   ThreadPool pool(GetParam());
-  const auto all = static_cast<size_t>(GetParam());
-  std::vector<int> turns(all);
-  std::atomic<int> wrong{0};
-  pool.Run([&](Worker& worker) {
-    for (int turn = 1; turn <= 100; ++turn) {
-      turns[static_cast<size_t>(worker.index())] = turn;
-      worker.Barrier();
-      for (const int t : turns) wrong += t != turn;
-      worker.Barrier();
+  for (const uint32_t total : {0u, 1u, 15u, 16u, 17u, 1000u}) {
+    for (const uint32_t grain : {1u, 16u, 5000u}) {
+      std::vector<int> seen(total);
+      pool.Run([&](Worker& worker) {
+        int firsts = 0;
+        uint32_t last = total;
+        worker.ForShares(
+            total, grain, 100,
+            [&](uint32_t begin, uint32_t end) {
+              EXPECT_LT(begin, end);
+              ++firsts;
+            },
+            [&](uint32_t begin, uint32_t end) {
+              EXPECT_EQ(firsts, 1);
+              EXPECT_EQ(begin % grain, 0u);
+              EXPECT_TRUE((end - begin) % grain == 0 || end == total);
+              EXPECT_LE(end - begin, std::min(last, std::max(100u, grain)));
+              last = end - begin;
+              for (uint32_t i = begin; i < end; ++i) ++seen[i];
+            });
+      });
+      EXPECT_EQ(seen, std::vector<int>(total, 1)) << total << " by " << grain;
     }
+  }
+}
+
+TEST_P(ThreadPoolTest, PinnedTeamsRun) {
+  ThreadPool pool(GetParam(), true);
+  std::atomic<uint32_t> sum{0};
+  pool.Run([&](Worker& worker) {
+    worker.ForChunks(100, 1, [&](uint32_t begin, uint32_t) { sum += begin; });
   });
-  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(sum, 4950u);
 }
 
 TEST_P(ThreadPoolTest, TheCallerSeesResultsAfterRun) {
@@ -138,8 +182,10 @@ TEST(ThreadPoolLoadTest, PoolsComeAndGo) {
   for (int round = 0; round < 200; ++round) {
     ThreadPool pool(1 + round % 4);
     std::atomic<int> runs{0};
-    if (round % 3 != 0) pool.Run([&](Worker&) { ++runs; });
-    EXPECT_EQ(runs, round % 3 != 0 ? pool.threads() : 0);
+    if (round % 3 != 0) {
+      pool.Run([&](Worker& worker) { worker.ForChunks(9, 1, [&](uint32_t, uint32_t) { ++runs; }); });
+    }
+    EXPECT_EQ(runs, round % 3 != 0 ? 9 : 0);
   }
 }
 
@@ -153,11 +199,6 @@ TEST(ThreadPoolLimits, ANumberThatNoMachineHasIsRefused) {
     }
   }
   EXPECT_EQ(ThreadPool(kMaxThreads).threads(), kMaxThreads);
-}
-
-TEST(DefaultThreadsTest, IsWhatTheMachineHas) {
-  EXPECT_GE(DefaultThreads(), 1);
-  EXPECT_LE(DefaultThreads(), static_cast<int>(std::thread::hardware_concurrency()));
 }
 
 }  // namespace

@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "base/cpus.h"
 #include "base/error.h"
-#include "base/thread_pool.h"
 #include "cli/console.h"
 
 namespace edgewise {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/cpus.h"
 #include "base/error.h"
 #include "engine/buffers.h"
 #include "engine/executor.h"
@@ -96,7 +97,7 @@ struct Engine::State {
 
   // Each worker counts on a cache line of its own.
   struct alignas(64) Count {
-    OpCost cost;
+    RoleCounts by_role;
   };
 
   const kernels::KernelTable& kernels;
@@ -151,10 +152,8 @@ void Engine::State::Execute(const Model& model, const EngineOptions& options) {
                                .step = step};
   pool.Run([&](Worker& worker) {
     const auto index = static_cast<size_t>(worker.index());
-    OpCost counted_here;
-    Executor executor(context, worker, workers[index], counted_here);
+    Executor executor(context, worker, workers[index], counted[index].by_role);
     for (const Group& group : step.groups) executor.Run(group);
-    counted[index].cost += counted_here;
   });
 }
 
@@ -184,7 +183,13 @@ const Step& Engine::last_step() const { return state_->step; }
 
 Counters Engine::counters() const {
   Counters sum;
-  for (const State::Count& count : state_->counted) sum.counted += count.cost;
+  for (const State::Count& count : state_->counted) {
+    for (size_t role = 0; role < kRoles; ++role) {
+      sum.by_role[role].cost += count.by_role[role].cost;
+      sum.by_role[role].busy += count.by_role[role].busy;
+      sum.counted += count.by_role[role].cost;
+    }
+  }
   return sum;
 }
 

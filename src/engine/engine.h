@@ -11,6 +11,7 @@
 // current chunk's keys and values are read back in the KV type. One thread at a time may use an Engine.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -32,6 +33,7 @@ struct EngineOptions {
   uint32_t logit_rows = 1;   // most rows of a step that want logits
   DType k_type = DType::kF16, v_type = DType::kF16;
   bool populate = false;     // touch all memory in the constructor
+  bool profile = false;      // measure the time in each operator: two clock reads a chunk of work
 };
 
 // What the engine will take, in bytes.
@@ -54,8 +56,13 @@ struct Chunk {
 };
 
 // Added up from the spans really handed to kernels (never from the formulas of graph/cost.h).
+struct RoleCount {
+  OpCost cost;  // activation_bytes stays 0
+  Seconds busy{0};  // of all workers together; only with options.profile
+};
 struct Counters {
-  OpCost counted;             // activation_bytes stays 0
+  OpCost counted;  // the sum of by_role
+  std::array<RoleCount, kRoles> by_role;
 };
 
 class Engine {

@@ -1,9 +1,13 @@
 // Executes one step, group by group, on a team of workers.
 //
 // A group is one or two phases. Phase 1 prepares the input rows of its products (norm, rounding to
-// the activation format) - a single row by every worker for itself, which is cheaper than a barrier,
-// more rows shared among them. Phase 2 hands out outputs: heads of Q, K and V (each rotated, normed and
-// stored by whoever computed it), blocks of query rows for attention, blocks of matrix rows elsewhere.
+// the activation format) - a single row by every worker for itself, when it has got its first piece of
+// phase 2, which is cheaper than a barrier; more rows shared among them. Phase 2 hands out outputs: heads
+// of Q, K and V (each rotated, normed and stored by whoever computed it), blocks of query rows for
+// attention, blocks of matrix rows elsewhere.
+//
+// A worker that was not scheduled for a while passes through phases that others have finished
+// (base/thread_pool.h), so everything shared is read and written inside pieces of work only.
 #pragma once
 
 #include <cstdint>
@@ -32,10 +36,13 @@ struct StepContext {
   const Step& step;
 };
 
+using RoleCounts = std::array<RoleCount, kRoles>;
+
 // One worker's part in a step. All workers make the same calls.
 class Executor {
  public:
-  Executor(const StepContext& context, Worker& worker, const WorkerBuffers& own, OpCost& counted)
+  Executor(const StepContext& context, Worker& worker, const WorkerBuffers& own,
+           RoleCounts& counted)
       : c_(context), worker_(worker), own_(own), counted_(counted) {}
 
   void Run(const Group& group);
@@ -49,27 +56,48 @@ class Executor {
   void Down(std::span<const Op> ops);
   void Head(std::span<const Op> ops);
 
-  // Phase 1. source(row, buffer) returns the row's k floats (in `buffer` or elsewhere); they are
-  // rounded to every format that a product among `ops` reads.
-  template <typename Source>
-  ActivationSet Prepare(std::span<const Op> ops, uint32_t m, uint32_t k, Source&& source);
+  // Both phases of a group of products that read rows prepared alike: outputs [0, total) in whole
+  // grains. source(row, buffer) returns row's k floats (in `buffer` or elsewhere), which are rounded to
+  // every format that a product among `ops` reads; first(begin) fetches ahead the weights of a piece;
+  // outputs(begin, end, x) computes it.
+  template <typename Source, typename First, typename Outputs>
+  void Products(std::span<const Op> ops, uint32_t m, uint32_t k, uint32_t total, uint32_t grain,
+                Source&& source, First&& first, Outputs&& outputs);
   // The normed row of the residual stream that is row `index` of the norm's m rows.
   const float* NormedRow(const Op& norm, uint32_t index, uint32_t residual_row, float* buffer);
-  // Phase 2 of a plain product: rows of op.weights in blocks, result added to the residual stream.
-  void ProjectToResidual(const Op& op, const ActivationSet& x);
+  void CountSingleNorm(const Op& norm);
+  // A plain product of `source`'s rows, then added to the residual stream.
+  void ProjectToResidual(std::span<const Op> ops, const float* source);
 
-  // y[j * y_stride + i - begin] for outputs i in [begin, end), all m rows; bias added.
+  // y[j * y_stride + i - begin] for outputs i in [begin, end), all m rows; bias added. next() gives the
+  // weights that this worker will probably read afterwards; it is asked shortly before the end.
+  template <typename Next>
   void MatMul(const Op& op, const ActivationSet& x, uint32_t begin, uint32_t end, float* y,
-              size_t y_stride);
-  uint32_t RowsPerChunk(uint32_t rows) const;
+              size_t y_stride, Next&& next);
+  // Rows [begin, ...) of an operator's weights; empty beyond the last.
+  std::span<const std::byte> RowsFrom(const Op& op, uint32_t begin) const;
+  // The most outputs in a piece of work.
+  uint32_t MostPerPiece(uint32_t m, uint32_t total) const;
 
-  void QkvHead(std::span<const Op> ops, const ActivationSet& x, uint32_t head);
+  // `head` counts through the heads of Q, then K, then V.
+  struct HeadOf {
+    const Op& product;
+    uint32_t head;  // of Q, K or V
+    bool is_q, is_k;
+  };
+  HeadOf FindHead(std::span<const Op> ops, uint32_t head) const;
+  void QkvHead(std::span<const Op> ops, const ActivationSet& x, uint32_t head, bool last);
   void AttendBlock(const Op& op, const Sequence& sequence, uint32_t kv_head, uint32_t first_row);
+
+  OpCost& Count(Role role) { return counted_[static_cast<size_t>(role)].cost; }
+  // Runs f, and with options.profile adds its time to the role's.
+  template <typename F>
+  void Timed(Role role, F&& f);
 
   const StepContext& c_;
   Worker& worker_;
   const WorkerBuffers& own_;
-  OpCost& counted_;
+  RoleCounts& counted_;
 };
 
 }  // namespace edgewise

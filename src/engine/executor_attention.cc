@@ -58,7 +58,7 @@ void Executor::AttendBlock(const Op& op, const Sequence& sequence, uint32_t kv_h
       const uint32_t to = std::min(position + 1, end);
       own_.begin[r] = from - tile;
       own_.end[r] = std::max(to, from) - tile;
-      if (to > from) counted_.flops += Flops(uint64_t{4} * dim * (to - from));
+      if (to > from) Count(op.role).flops += Flops(uint64_t{4} * dim * (to - from));
     }
     const kernels::AttentionTileArgs args = {
         .q = own_.query,
@@ -79,7 +79,7 @@ void Executor::AttendBlock(const Op& op, const Sequence& sequence, uint32_t kv_h
         .head_dim = dim};
     c_.kernels.attention_tile(shape.k_type, shape.v_type, args);
     const uint32_t read = end - std::max(tile, visible_begin);
-    counted_.kv_read += Bytes(read * (args.k_stride + args.v_stride));
+    Count(op.role).kv_read += Bytes(read * (args.k_stride + args.v_stride));
   }
   for (uint32_t r = 0; r < rows; ++r) {
     float* out = query_row(r);

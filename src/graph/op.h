@@ -29,6 +29,7 @@ enum class Role : uint8_t {
   kEmbedding, kAttnNorm, kQ, kK, kV, kQNorm, kKNorm, kQRope, kKRope, kKStore, kVStore, kAttention,
   kOut, kOutAdd, kFfnNorm, kGate, kUp, kGated, kDown, kDownAdd, kOutputNorm, kHead,
 };
+inline constexpr size_t kRoles = static_cast<size_t>(Role::kHead) + 1;
 
 // Activations of a step; each is one buffer that all layers reuse.
 enum class Value : uint8_t {
