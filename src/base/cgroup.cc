@@ -6,7 +6,7 @@
 
 namespace edgewise {
 
-std::string ReadText(const std::string& path) {
+std::string ReadSmallFile(const std::string& path) {
   std::ifstream file(path);
   std::ostringstream text;
   text << file.rdbuf();
@@ -15,7 +15,7 @@ std::string ReadText(const std::string& path) {
 
 void ForEachCgroup(const CgroupHierarchy& hierarchy, const std::string& root,
                    FunctionRef<void(const std::string& folder)> f) {
-  std::istringstream groups(ReadText(root + "/proc/self/cgroup"));
+  std::istringstream groups(ReadSmallFile(root + "/proc/self/cgroup"));
   for (std::string line; std::getline(groups, line);) {
     // "4:cpu,cpuacct:/a/b": the controllers of a version 1 hierarchy are a list.
     const std::string_view prefix = hierarchy.prefix;

@@ -8,7 +8,7 @@
 namespace edgewise {
 
 // The text of a small file, empty when it cannot be read.
-std::string ReadText(const std::string& path);
+std::string ReadSmallFile(const std::string& path);
 
 // How a controller's groups are found.
 struct CgroupHierarchy {

@@ -27,7 +27,7 @@ Cpus AllowedCpus(const std::string& root) {
   std::set<std::string> cores;  // hyper-threads of one core share this list
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
     if (!CPU_ISSET(cpu, &allowed)) continue;
-    std::string siblings = ReadText(
+    std::string siblings = ReadSmallFile(
         StrCat(root, "/sys/devices/system/cpu/cpu", cpu, "/topology/thread_siblings_list"));
     if (siblings.empty()) siblings = std::to_string(cpu);
     (cores.insert(siblings).second ? cpus.first : cpus.others).push_back(cpu);
@@ -48,15 +48,15 @@ int QuotaCpus(const std::string& root) {
     if (cpus > 0) least = least == 0 ? cpus : std::min(least, cpus);
   };
   ForEachCgroup({"/sys/fs/cgroup", "::"}, root, [&](const std::string& folder) {
-    std::istringstream text(ReadText(folder + "/cpu.max"));
+    std::istringstream text(ReadSmallFile(folder + "/cpu.max"));
     std::string quota;
     double period = 0;
     if (text >> quota >> period) take(Worth(quota, period));
   });
   for (const char* controllers : {":cpu,cpuacct:", ":cpu:", ":cpuacct,cpu:"}) {
     ForEachCgroup({"/sys/fs/cgroup/cpu", controllers}, root, [&](const std::string& folder) {
-      take(Worth(ReadText(folder + "/cpu.cfs_quota_us"),
-                 std::atof(ReadText(folder + "/cpu.cfs_period_us").c_str())));
+      take(Worth(ReadSmallFile(folder + "/cpu.cfs_quota_us"),
+                 std::atof(ReadSmallFile(folder + "/cpu.cfs_period_us").c_str())));
     });
   }
   return least;

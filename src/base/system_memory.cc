@@ -51,12 +51,12 @@ std::optional<uint64_t> GroupAllows(const Controller& controller, const std::str
   std::optional<uint64_t> limit;
   for (const char* name : controller.limits) {
     if (name == nullptr) continue;
-    const auto value = FirstNumber(ReadText(folder + "/" + name));
+    const auto value = FirstNumber(ReadSmallFile(folder + "/" + name));
     if (value) limit = std::min(limit.value_or(*value), *value);
   }
-  const auto usage = FirstNumber(ReadText(folder + "/" + controller.usage));
+  const auto usage = FirstNumber(ReadSmallFile(folder + "/" + controller.usage));
   if (!limit || !usage) return std::nullopt;
-  const std::string stat = ReadText(folder + "/memory.stat");
+  const std::string stat = ReadSmallFile(folder + "/memory.stat");
   uint64_t cache = 0;
   for (const char* line : controller.cache) cache += Field(stat, line).value_or(0);
   const uint64_t used = *usage - std::min(*usage, cache);
@@ -77,7 +77,7 @@ std::optional<uint64_t> CgroupAllows(const Controller& controller, const std::st
 }  // namespace
 
 std::optional<MemoryLimit> AvailableMemory(const std::string& root) {
-  const auto kib = Field(ReadText(root + "/proc/meminfo"), "MemAvailable:");
+  const auto kib = Field(ReadSmallFile(root + "/proc/meminfo"), "MemAvailable:");
   if (!kib) return std::nullopt;
   MemoryLimit result{*kib * 1024, "MemAvailable"};
   for (const Controller& controller : {kVersion1, kVersion2}) {
@@ -92,6 +92,6 @@ ProcessMemory ParseProcessStatus(std::string_view status) {
   return {bytes("RssAnon:"), bytes("RssFile:"), bytes("VmHWM:")};
 }
 
-ProcessMemory ReadProcessMemory() { return ParseProcessStatus(ReadText("/proc/self/status")); }
+ProcessMemory ReadProcessMemory() { return ParseProcessStatus(ReadSmallFile("/proc/self/status")); }
 
 }  // namespace edgewise
