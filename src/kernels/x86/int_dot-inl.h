@@ -63,7 +63,6 @@ constexpr bool kVnni = false;
 // A vector with one lane per weight row: what a panel of interleaved rows is made of.
 #if defined(__AVX512VNNI__)
 constexpr int kLanes = 16;
-constexpr int kTileColumns = 8;  // 8 x (float sum, integer sum, sub-block sum) of 32 registers
 using Ints = __m512i;
 using Floats = __m512;
 
@@ -98,7 +97,14 @@ template <int kBits>
 [[gnu::always_inline]] inline Ints PairDotAdd(Ints acc, Ints a, Ints b) {
   return _mm512_dpwssd_epi32(acc, a, b);
 }
+// The even and the odd bytes as 16-bit numbers.
+[[gnu::always_inline]] inline Ints EvenBytes(Ints a) {
+  return _mm512_srai_epi16(_mm512_slli_epi16(a, 8), 8);
+}
+[[gnu::always_inline]] inline Ints OddBytes(Ints a) { return _mm512_srai_epi16(a, 8); }
 [[gnu::always_inline]] inline Floats ToFloats(Ints a) { return _mm512_cvtepi32_ps(a); }
+[[gnu::always_inline]] inline Floats AsFloats(Ints a) { return _mm512_castsi512_ps(a); }
+[[gnu::always_inline]] inline Floats Sub(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
 [[gnu::always_inline]] inline Floats ZeroFloats() { return _mm512_setzero_ps(); }
 [[gnu::always_inline]] inline Floats SetFloats(float x) { return _mm512_set1_ps(x); }
 [[gnu::always_inline]] inline Floats LoadFloats(const float* p) { return _mm512_loadu_ps(p); }
@@ -124,7 +130,6 @@ template <bool kUpper>
 }
 #else
 constexpr int kLanes = 8;
-constexpr int kTileColumns = 4;  // 4 x (float sum, integer sum, 16-bit sum) of 16 registers
 using Ints = __m256i;
 using Floats = __m256;
 
@@ -160,7 +165,13 @@ template <int kBits>
 [[gnu::always_inline]] inline Ints UnpackHigh64(Ints a, Ints b) {
   return _mm256_unpackhi_epi64(a, b);
 }
+[[gnu::always_inline]] inline Ints EvenBytes(Ints a) {
+  return _mm256_srai_epi16(_mm256_slli_epi16(a, 8), 8);
+}
+[[gnu::always_inline]] inline Ints OddBytes(Ints a) { return _mm256_srai_epi16(a, 8); }
 [[gnu::always_inline]] inline Floats ToFloats(Ints a) { return _mm256_cvtepi32_ps(a); }
+[[gnu::always_inline]] inline Floats AsFloats(Ints a) { return _mm256_castsi256_ps(a); }
+[[gnu::always_inline]] inline Floats Sub(Floats a, Floats b) { return _mm256_sub_ps(a, b); }
 [[gnu::always_inline]] inline Floats ZeroFloats() { return _mm256_setzero_ps(); }
 [[gnu::always_inline]] inline Floats SetFloats(float x) { return _mm256_set1_ps(x); }
 [[gnu::always_inline]] inline Floats LoadFloats(const float* p) { return _mm256_loadu_ps(p); }
@@ -181,6 +192,11 @@ template <bool kUpper>
 }
 #endif
 
+// The lower 16 bits of a below those of b.
+[[gnu::always_inline]] inline Ints JoinLow16(Ints a, Ints b) {
+  return Add(And(a, SetInts(0xffff)), ShiftLeft<16>(b));
+}
+
 // The 32-bit word at p in every lane.
 [[gnu::always_inline]] inline Ints Broadcast(const void* p) {
   int32_t word;
@@ -188,10 +204,10 @@ template <bool kUpper>
   return SetInts(word);
 }
 
-// Writes the 32 bytes of each of kLanes rows as eight vectors: vector g holds bytes 4 g .. 4 g + 3
+// The 32 bytes of each of kLanes rows as eight vectors: store(g, v), where v holds bytes 4 g .. 4 g + 3
 // of every row, rows in order.
-[[gnu::always_inline]] inline void Interleave(const __m256i rows[kLanes], int8_t* out) {
-  constexpr size_t kVector = 4 * kLanes;
+template <typename Store>
+[[gnu::always_inline]] inline void Interleave(const __m256i rows[kLanes], Store store) {
 #pragma GCC unroll 8
   for (int half = 0; half < 2; ++half) {
     Ints a[4];
@@ -201,77 +217,11 @@ template <bool kUpper>
     }
     const Ints t0 = UnpackLow32(a[0], a[1]), t1 = UnpackHigh32(a[0], a[1]);
     const Ints t2 = UnpackLow32(a[2], a[3]), t3 = UnpackHigh32(a[2], a[3]);
-    int8_t* to = out + half * 4 * kVector;
-    StoreInts(to, UnpackLow64(t0, t2));
-    StoreInts(to + kVector, UnpackHigh64(t0, t2));
-    StoreInts(to + 2 * kVector, UnpackLow64(t1, t3));
-    StoreInts(to + 3 * kVector, UnpackHigh64(t1, t3));
+    store(4 * half, UnpackLow64(t0, t2));
+    store(4 * half + 1, UnpackHigh64(t0, t2));
+    store(4 * half + 2, UnpackLow64(t1, t3));
+    store(4 * half + 3, UnpackHigh64(t1, t3));
   }
-}
-
-// sum[c] += scale * (dot of kGroups vectors of interleaved codes with the columns x[c]).
-//   codes  kGroups vectors as Interleave writes them; x[c] 4 * kGroups codes
-//   scale  kScaled: a factor per row; in VNNI form 32-bit, in AVX2 form twice in 16 bits
-//   kMaxCode  largest unsigned code: how many 16-bit products AVX2 may add before widening
-//   kSigned   the codes are signed bytes (AVX2 only: VNNI is given them plus 128)
-template <int kColumns, int kGroups, int kMaxCode, bool kSigned, bool kScaled>
-[[gnu::always_inline]] inline void DotColumns(const int8_t* codes, const int8_t* const x[],
-                                              [[maybe_unused]] Ints scale, Ints sum[]) {
-  constexpr size_t kVector = 4 * kLanes;
-#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
-  Ints dot[kColumns];
-  if constexpr (kScaled) {
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) dot[c] = ZeroInts();
-  } else {
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) dot[c] = sum[c];
-  }
-#pragma GCC unroll 8
-  for (int g = 0; g < kGroups; ++g) {
-    const Ints w = LoadInts(codes + g * kVector);
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) {
-#if defined(__AVX512VNNI__)
-      dot[c] = _mm512_dpbusd_epi32(dot[c], w, Broadcast(x[c] + 4 * g));
-#else
-      dot[c] = _mm256_dpbusd_avx_epi32(dot[c], w, Broadcast(x[c] + 4 * g));
-#endif
-    }
-  }
-#pragma GCC unroll 8
-  for (int c = 0; c < kColumns; ++c) {
-    if constexpr (kScaled) {
-      sum[c] = Add(sum[c], Mul(dot[c], scale));
-    } else {
-      sum[c] = dot[c];
-    }
-  }
-#else
-  constexpr int kFit = kSigned ? 1 : 32767 / (kMaxCode * 127 * 2);
-  constexpr int kStep = kFit < kGroups ? kFit : kGroups;
-  static_assert(kGroups % kStep == 0);
-  const Ints factor = kScaled ? scale : _mm256_set1_epi16(1);
-#pragma GCC unroll 8
-  for (int g0 = 0; g0 < kGroups; g0 += kStep) {
-    Ints pairs[kColumns];
-#pragma GCC unroll 8
-    for (int g = g0; g < g0 + kStep; ++g) {
-      const Ints w = LoadInts(codes + g * kVector);
-#pragma GCC unroll 8
-      for (int c = 0; c < kColumns; ++c) {
-        const Ints four = Broadcast(x[c] + 4 * g);
-        const Ints p = kSigned ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(four, w))
-                               : _mm256_maddubs_epi16(w, four);
-        pairs[c] = g == g0 ? p : _mm256_add_epi16(pairs[c], p);
-      }
-    }
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) {
-      sum[c] = _mm256_add_epi32(sum[c], _mm256_madd_epi16(pairs[c], factor));
-    }
-  }
-#endif
 }
 
 }  // namespace
