@@ -1,12 +1,12 @@
-// Products of quantised weights with many columns. Lanes are rows: a panel of kPanelRows rows is unpacked
-// into the stack, four codes of every row side by side, so that no sum across lanes is needed, and tiles
-// of columns pass over it. Bound by the multiply-add units. The arithmetic is that of plain_matmul.cc,
-// bit for bit. Rows beyond the last are the last row again, computed and not stored.
+// Products of quantised weights with many columns. Lanes are rows: a panel of rows is unpacked into the
+// stack, four codes of every row side by side, so that no sum across lanes is needed, and tiles of columns
+// pass over it. Bound by the multiply-add units. The arithmetic is that of plain_matmul.cc, bit for bit.
+// Rows beyond the last are the last row again, computed and not stored.
 //
-// Of the loops, from the outside: kBlockColumns columns, whose activations stay in L2; kPanelRows rows;
-// a piece of their length, whose panel fills half of a 32 KiB L1; the tile's columns, whose share of the
-// piece stays in L1 too, and for which what a product needs beside the codes is computed once; the
-// panel's groups of kTileRows rows.
+// Of the loops, from the outside: kQuantBlockColumns columns, whose activations stay in L2;
+// kQuantPanelRows rows; a piece of their length, whose panel fills half of a 32 KiB L1; the tile's columns,
+// whose share of the piece stays in L1 too, and for which what a product needs beside the codes is computed
+// once; the panel's groups of kTileRows rows.
 #pragma once
 
 #include <cstring>
@@ -18,10 +18,10 @@
 namespace edgewise::kernels {
 namespace {
 
-constexpr uint32_t kPanelRows = 32, kPanelGroups = kPanelRows / kTileRows;
+constexpr uint32_t kQuantPanelRows = 32, kPanelGroups = kQuantPanelRows / kTileRows;
 constexpr uint32_t kPanelCodeBytes = 16 * 1024;
 // Filling a panel costs as much as two or three columns of products.
-constexpr uint32_t kBlockColumns = 256;
+constexpr uint32_t kQuantBlockColumns = 256;
 
 template <typename T>
 struct Panel32 {
@@ -67,11 +67,11 @@ struct Panel32 {
   // A tile's columns.
   struct Columns {
     static constexpr bool kStart = kZeroOf<T> != 0;
-    const int8_t* codes[kTileColumns];
-    const float* scales[kTileColumns];
-    alignas(32) int32_t start[kTileColumns][kStart ? kBlocks : 1];  // kMagicBits - zero point * sum
-    alignas(32) float total[kTileColumns][T::kMin ? kBlocks : 1];
-    alignas(32) int16_t wide[kTileColumns][kWide ? kBlocks * kBlock32 : 1];
+    const int8_t* codes[kQuantTileColumns];
+    const float* scales[kQuantTileColumns];
+    alignas(32) int32_t start[kQuantTileColumns][kStart ? kBlocks : 1];  // kMagicBits - zero point * sum
+    alignas(32) float total[kQuantTileColumns][T::kMin ? kBlocks : 1];
+    alignas(32) int16_t wide[kQuantTileColumns][kWide ? kBlocks * kBlock32 : 1];
 
     void Set(int c, const std::byte* row, uint32_t k, uint32_t first, uint32_t blocks) {
       const View x = ViewQ8_0(row, k);
@@ -96,7 +96,7 @@ struct Panel32 {
   };
 
   // Brings kColumns columns of sums up to date with `blocks` blocks of the panel.
-  //   y  sums of a group's rows, kPanelRows floats apart
+  //   y  sums of a group's rows, kQuantPanelRows floats apart
   template <int kColumns>
   [[gnu::noinline]] void AddProducts(const Columns& x, uint32_t group, uint32_t blocks, float* y) const {
     constexpr bool kIsMagic = kVnni || Columns::kStart;
@@ -104,7 +104,7 @@ struct Panel32 {
 #pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) {
 #pragma GCC unroll 2
-      for (int v = 0; v < kRowVectors; ++v) sum[v][c] = LoadFloats(y + c * kPanelRows + v * kLanes);
+      for (int v = 0; v < kRowVectors; ++v) sum[v][c] = LoadFloats(y + c * kQuantPanelRows + v * kLanes);
     }
     for (uint32_t b = 0; b < blocks; ++b) {
       const int8_t* at[kColumns];
@@ -135,7 +135,7 @@ struct Panel32 {
 #pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) {
 #pragma GCC unroll 2
-      for (int v = 0; v < kRowVectors; ++v) StoreFloats(y + c * kPanelRows + v * kLanes, sum[v][c]);
+      for (int v = 0; v < kRowVectors; ++v) StoreFloats(y + c * kQuantPanelRows + v * kLanes, sum[v][c]);
     }
   }
 };
@@ -145,7 +145,7 @@ struct PanelK {
   using Type = T;
   using View = ActivationQ8_K;
   static constexpr uint32_t kBlockSize = kBlockK;
-  static constexpr uint32_t kBlocks = kPanelCodeBytes / (kBlockK * kPanelRows);
+  static constexpr uint32_t kBlocks = kPanelCodeBytes / (kBlockK * kQuantPanelRows);
   static constexpr int kScales = static_cast<int>(kBlockK) / T::kSub;
   static constexpr int kOffsets = kScales / 2;  // two 16-bit factors in each
 
@@ -211,10 +211,10 @@ struct PanelK {
   }
 
   struct Columns {
-    const int8_t* codes[kTileColumns];
-    const float* scales[kTileColumns];
-    const int16_t* sums[kTileColumns];  // of kSub codes each
-    alignas(16) int16_t joined[kTileColumns][T::kSub == 32 ? kBlocks * 8 : 1];
+    const int8_t* codes[kQuantTileColumns];
+    const float* scales[kQuantTileColumns];
+    const int16_t* sums[kQuantTileColumns];  // of kSub codes each
+    alignas(16) int16_t joined[kQuantTileColumns][T::kSub == 32 ? kBlocks * 8 : 1];
 
     void Set(int c, const std::byte* row, uint32_t k, uint32_t first, uint32_t blocks) {
       const View x = ViewQ8_K(row, k);
@@ -259,7 +259,7 @@ struct PanelK {
         for (int v = 0; v < kRowVectors; ++v) {
           const Floats factor = Mul(scale, LoadFloats(d[group][b] + v * kLanes));
           sum[v][c] =
-              MulAdd(factor, ToFloats(dot[v][c]), LoadFloats(y + c * kPanelRows + v * kLanes));
+              MulAdd(factor, ToFloats(dot[v][c]), LoadFloats(y + c * kQuantPanelRows + v * kLanes));
           dot[v][c] = ZeroInts();
         }
       }
@@ -278,7 +278,7 @@ struct PanelK {
 #pragma GCC unroll 8
       for (int c = 0; c < kColumns; ++c) {
 #pragma GCC unroll 2
-        for (int v = 0; v < kRowVectors; ++v) StoreFloats(y + c * kPanelRows + v * kLanes, sum[v][c]);
+        for (int v = 0; v < kRowVectors; ++v) StoreFloats(y + c * kQuantPanelRows + v * kLanes, sum[v][c]);
       }
     }
   }
@@ -322,20 +322,20 @@ void AddTile(const Panel& panel, const typename Panel::Columns& x, uint32_t colu
   }
 }
 
-// Columns first_column .. first_column + columns of ManyColumns; at most kBlockColumns.
+// Columns first_column .. first_column + columns of ManyColumns; at most kQuantBlockColumns.
 template <typename Panel>
 void ColumnBlock(const MatMulArgs& a, uint32_t first_column, uint32_t columns) {
   using Block = typename Panel::Type::Block;
   Panel panel;
   typename Panel::Columns x;
-  alignas(64) float y[kBlockColumns][kPanelRows];
+  alignas(64) float y[kQuantBlockColumns][kQuantPanelRows];
   const uint32_t blocks = a.k / Panel::kBlockSize;
   // Tiles as even as can be: 9 columns are 5 and 4, not 6 and 3.
-  const uint32_t tiles = (columns + kTileColumns - 1) / kTileColumns;
-  for (uint32_t i = 0; i < a.rows; i += kPanelRows) {
-    const Block* rows[kPanelRows];
-    RowPointers<Block, kPanelRows>(a, i, rows);
-    const uint32_t count = a.rows - i < kPanelRows ? a.rows - i : kPanelRows;
+  const uint32_t tiles = (columns + kQuantTileColumns - 1) / kQuantTileColumns;
+  for (uint32_t i = 0; i < a.rows; i += kQuantPanelRows) {
+    const Block* rows[kQuantPanelRows];
+    RowPointers<Block, kQuantPanelRows>(a, i, rows);
+    const uint32_t count = a.rows - i < kQuantPanelRows ? a.rows - i : kQuantPanelRows;
     const uint32_t groups = (count + kTileRows - 1) / kTileRows;
     std::memset(y, 0, columns * sizeof y[0]);
     for (uint32_t b = 0; b < blocks; b += Panel::kBlocks) {
@@ -360,7 +360,7 @@ void ColumnBlock(const MatMulArgs& a, uint32_t first_column, uint32_t columns) {
 
 template <typename Panel>
 void ManyColumns(const MatMulArgs& a) {
-  const uint32_t parts = (a.m + kBlockColumns - 1) / kBlockColumns;
+  const uint32_t parts = (a.m + kQuantBlockColumns - 1) / kQuantBlockColumns;
   for (uint32_t p = 0; p < parts; ++p) {
     const uint32_t first = static_cast<uint32_t>(uint64_t{a.m} * p / parts);
     ColumnBlock<Panel>(a, first, static_cast<uint32_t>(uint64_t{a.m} * (p + 1) / parts) - first);

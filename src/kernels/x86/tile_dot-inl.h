@@ -1,4 +1,4 @@
-// The integer dots of a tile: kTileRows rows by one to kTileColumns columns. Lanes are rows. A word of
+// The integer dots of a tile: kTileRows rows by one to kQuantTileColumns columns. Lanes are rows. A word of
 // a column's codes is broadcast once for kRowVectors vectors of weights, and a vector of weights is
 // loaded once for all columns, so that loads (2 in a cycle on most cores) are fewer than products.
 //
@@ -21,7 +21,7 @@ constexpr int kRowVectors = 2;
 constexpr int kTileRows = kRowVectors * kLanes;
 // 2 x 3 sums of each of two kinds, two vectors of weights, a broadcast and a product: 16 registers.
 // AVX-512 has 32, and no product of its own.
-constexpr int kTileColumns = kLanes == 16 ? 6 : 3;
+constexpr int kQuantTileColumns = kLanes == 16 ? 6 : 3;
 constexpr size_t kGroupBytes = 4 * kTileRows;  // four codes of every row of a tile
 
 // Keeps a sum in its register and the order of additions as written: g++ would add up a tree of all
