@@ -157,6 +157,35 @@ INSTANTIATE_TEST_SUITE_P(KvTypes, SameBitsKv,
                          testing::Values(DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0),
                          [](const auto& info) { return NameOf(info.param); });
 
+// Beyond a span of the cache, single rows share its spans among the workers, and chunks do not.
+TEST(SameBitsAtDepth, ForAnyThreadsAndChunks) {
+  for (const uint32_t window : {0u, 700u}) {
+    const TinyModel tiny(With(TinyShape("llama"), [&](auto& s) { s.config.window = window; }), "F32");
+    const auto tokens = RandomTokens(tiny.model(), 1100);
+    const auto last_logits = [&](int threads, uint32_t chunk_rows, size_t singles) {
+      Engine engine(tiny.model(), ResolveOptions(tiny.model(), {.threads = threads,
+                                                                .context = 1200,
+                                                                .batch = 256,
+                                                                .logit_rows = 1}));
+      for (size_t at = 0; at < tokens.size();) {
+        const bool single = at >= tokens.size() - singles;
+        const size_t rows =
+            single ? 1 : std::min<size_t>(chunk_rows, tokens.size() - singles - at);
+        const Chunk chunk{.tokens = std::span(tokens).subspan(at, rows),
+                          .logit_rows = at + rows == tokens.size() ? 1u : 0u};
+        at += rows;
+        const auto logits = engine.Run({&chunk, 1});
+        if (at == tokens.size()) return std::vector<float>(logits.begin(), logits.end());
+      }
+      return std::vector<float>();
+    };
+    const std::vector<float> expected = last_logits(1, 256, 0);
+    EXPECT_EQ(last_logits(1, 100, 1), expected) << "window " << window;
+    EXPECT_EQ(last_logits(3, 256, 80), expected) << "window " << window;
+    EXPECT_EQ(last_logits(2, 7, 0), expected) << "window " << window;
+  }
+}
+
 // Damaged or made to harm: such files passed all checks, and the rows of activations overlapped.
 TEST(SameBitsOfOneRow, ForAnyThreadsAndChunks) {
   const auto check = [](const ModelShape& shape, const std::string& type) {

@@ -37,6 +37,16 @@ ActivationSet TakeActivations(const std::array<uint32_t, kActivationFormats>& wi
   return set;
 }
 
+kernels::AttentionState TakeState(size_t rows, uint32_t head_dim, Arena& arena) {
+  const size_t stride = kernels::AttentionPadded(head_dim);
+  kernels::AttentionState state;
+  state.max = arena.Take<float>(rows);
+  state.sum = arena.Take<float>(rows);
+  state.acc = arena.Take<float>(rows * stride);
+  state.acc_stride = stride;
+  return state;
+}
+
 }  // namespace
 
 void LayOut(const Model& model, const EngineOptions& options, Arena& arena, StepBuffers& step,
@@ -60,19 +70,22 @@ void LayOut(const Model& model, const EngineOptions& options, Arena& arena, Step
   step.up = arena.Take<float>(batch * c.ffn);
   step.logits = arena.Take<float>(size_t{options.logit_rows} * c.vocab);
   step.activations = TakeActivations(widest, batch, arena);
+  step.split_rows = static_cast<uint32_t>(std::min<size_t>(batch, kSplitRows));
+  const size_t split_states = size_t{step.split_rows} * c.heads;
+  const size_t spans = (size_t{options.context} + kernels::kKvSpan - 1) / kernels::kKvSpan;
+  step.spans = TakeState(spans * split_states, c.head_dim, arena);
+  step.spans_done = arena.Take<uint32_t>(split_states);
 
   const uint32_t query_rows = kQueryBlock * c.group();
   for (WorkerBuffers& w : workers) {
     w.row = arena.Take<float>(c.width);
     w.single = TakeActivations(widest, 1, arena);
     w.query = arena.Take<float>(size_t{query_rows} * c.head_dim);
-    w.acc = arena.Take<float>(size_t{query_rows} * c.head_dim);
-    w.max = arena.Take<float>(query_rows);
-    w.sum = arena.Take<float>(query_rows);
+    w.attended = TakeState(query_rows, c.head_dim, arena);
+    w.span = TakeState(query_rows, c.head_dim, arena);
     w.begin = arena.Take<uint32_t>(query_rows);
     w.end = arena.Take<uint32_t>(query_rows);
-    w.tile_scratch =
-        arena.Take<float>(kernels::AttentionScratchFloats(c.head_dim, query_rows));
+    w.attention_scratch = arena.Take<float>(kernels::AttentionScratchFloats(c.head_dim, query_rows));
   }
 }
 

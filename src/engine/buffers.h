@@ -25,14 +25,18 @@ struct WorkerBuffers {
   float* row = nullptr;          // [width]: a normed row before rounding
   ActivationSet single;          // one row: what decode prepares, by each worker for itself
   // Attention over one block of query rows of the heads that share a KV head: R = kQueryBlock * group
-  float* query = nullptr;        // [R, head_dim], scaled
-  float* acc = nullptr;          // [R, head_dim]
-  float* max = nullptr;          // [R]
-  float* sum = nullptr;          // [R]
-  uint32_t* begin = nullptr;     // [R]
-  uint32_t* end = nullptr;       // [R]
-  float* tile_scratch = nullptr;
+  float* query = nullptr;              // [R, head_dim], scaled
+  kernels::AttentionState attended;    // [R]: over the spans until now
+  kernels::AttentionState span;        // [R]: over one span
+  uint32_t* begin = nullptr;           // [R]
+  uint32_t* end = nullptr;             // [R]
+  float* attention_scratch = nullptr;
 };
+
+// Steps of up to so many rows share the spans of a head's positions among the workers. Larger ones have
+// blocks of query rows enough; 8 is what speculation and small batches bring, and bounds `spans` below,
+// which has a state for every such row, head and span: 2 MiB for a row of 32 heads of 64 at 128k.
+inline constexpr uint32_t kSplitRows = 8;
 
 // Of a step; B = options.batch.
 struct StepBuffers {
@@ -51,6 +55,10 @@ struct StepBuffers {
   float* up = nullptr;             // [B, ffn]
   float* logits = nullptr;         // [logit_rows, vocab]
   ActivationSet activations;       // [B, widest k]
+  // S = split_rows * heads
+  uint32_t split_rows = 0;         // min(B, kSplitRows)
+  kernels::AttentionState spans;   // [spans of the context, S]
+  uint32_t* spans_done = nullptr;  // [S]: by blocks of query rows, at the place of the first; 0 between uses
 };
 
 // Takes the step's buffers and `threads` workers' from the arena. With an arena over nullptr it only

@@ -87,7 +87,15 @@ class Executor {
   };
   HeadOf FindHead(std::span<const Op> ops, uint32_t head) const;
   void QkvHead(std::span<const Op> ops, const ActivationSet& x, uint32_t head, bool last);
-  void AttendBlock(const Op& op, const Sequence& sequence, uint32_t kv_head, uint32_t first_row);
+
+  // Attention (executor_attention.cc).
+  struct QueryBlock;
+  void AttendBlock(const QueryBlock& block);
+  void AttendOneSpan(const QueryBlock& block, uint32_t span);
+  void ScaleQueries(const QueryBlock& block);
+  void AttendSpan(const QueryBlock& block, uint32_t span, const kernels::AttentionState& state);
+  void Finish(const QueryBlock& block, const kernels::AttentionState& state);
+  float* QueryRow(const QueryBlock& block, uint32_t r);
 
   OpCost& Count(Role role) { return counted_[static_cast<size_t>(role)].cost; }
   // Runs f, and with options.profile adds its time to the role's.

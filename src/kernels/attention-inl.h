@@ -1,299 +1,282 @@
-// Attention over one KV tile, by online softmax.
+// Attention over a span of the KV cache, by online softmax over its tiles.
 //
-// The tile is decoded once per call: keys transposed, so that a vector holds positions and a
-// score is one chain of multiply-adds over the head; values by position, so that a vector holds
-// dimensions. Query rows then pass in blocks of kQueryRows, which share every load of the tile; a
-// row's arithmetic is the same in a block of any size.
+// All query rows pass over a tile's keys, then over its values, each decoded to floats once: keys
+// transposed, so that a vector holds positions and a score is one chain of multiply-adds over the head;
+// values by position, so that a vector holds dimensions. One decoded tile of heads of 64 is 16 KiB: it
+// stays in L1 while the rows stream past, where keys and values together would not. Rows pass in blocks
+// of kQueryRows, which share every load of the tile; a row's arithmetic is the same in a block of any
+// size, and so the same bits in prefill and in decode.
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/kernels.h"
-#include "kernels/kv_row.h"
+#include "kernels/kv_tile-inl.h"
 #include "kernels/simd-inl.h"
 
 namespace edgewise::kernels {
 namespace {
 
 constexpr uint32_t kQueryRows = 4;
-// Vectors of positions, or of dimensions, that a block of rows accumulates at once: 4 x 4 sums of
-// 32 registers, 4 x 2 of 16.
-constexpr uint32_t kTileVectors = HWY_TARGET <= HWY_AVX3 ? 4 : 2;
-static_assert(kKvTile % (kTileVectors * kN) == 0);
+// Vectors of positions, or of dimensions, that a block of rows accumulates at once: 16 sums of 32
+// registers, 8 of 16. Fewer rows take more vectors, so that there are sums enough to hide the latency of
+// a multiply-add.
+constexpr uint32_t kSums = HWY_TARGET <= HWY_AVX3 ? 16 : 8;
+template <int kRows>
+constexpr uint32_t kVectors =
+    (kSums / (kRows == 3 ? 4 : kRows)) * kN < kKvTile ? kSums / (kRows == 3 ? 4 : kRows) : kKvTile / kN;
 
-// One row of the cache as floats, zero from n up to a whole vector of 16.
-inline void DecodeRowPadded(DType type, const std::byte* row, uint32_t n, float* out) {
+// 2^x for x <= 0: relative error below 2e-7 (attention_test sweeps it), 0 below -126.5, NaN for NaN.
+// x = n + f with |f| <= 1/2. Adding 3/4 * 2^24 rounds to an integer, which the low bits then hold; with
+// the exponent's bias in it, they shift into 2^n, and into 0 for n = -127.
+// 2^f: interpolated at Chebyshev nodes, remainder 5e-9; degree 5 would leave 2.0e-7.
+[[gnu::always_inline]] inline VF Exp2(VF x) {
   const DF d;
-  for (uint32_t i = n; i % 16 != 0; ++i) out[i] = 0.0f;
-  if (type == DType::kF16) {
-    const hn::Rebind<hwy::float16_t, DF> d16;
-    const auto* from = reinterpret_cast<const hwy::float16_t*>(row);
-    uint32_t i = 0;
-    for (; i + kN <= n; i += kN) hn::StoreU(hn::PromoteTo(d, hn::LoadU(d16, from + i)), d, out + i);
-    DecodeKvRow(DType::kF16, row + 2 * size_t{i}, n - i, out + i);
-    return;
-  }
-  uint32_t at = 0;
-  if (type == DType::kQ8_0) {
-    const hn::Rebind<int8_t, DF> d8;
-    for (; at + kKvBlock <= n; at += kKvBlock) {
-      const VF scale = hn::Set(d, F16ToF32(kv_row_internal::LoadHalf(row)));
-      const auto* codes = reinterpret_cast<const int8_t*>(row + 2);
-      for (uint32_t i = 0; i < kKvBlock; i += kN) {
-        const auto code = hn::PromoteTo(DI(), hn::LoadU(d8, codes + i));
-        hn::StoreU(hn::Mul(scale, hn::ConvertTo(d, code)), d, out + at + i);
-      }
-      row += KvBlockBytes(type, kKvBlock);
-    }
-  } else if (type == DType::kQ4_0) {
-    const hn::Rebind<uint8_t, DF> d8;
-    const auto zero = hn::Set(DI(), 8), mask = hn::Set(DI(), 15);
-    for (; at + kKvBlock <= n; at += kKvBlock) {
-      const VF scale = hn::Set(d, F16ToF32(kv_row_internal::LoadHalf(row)));
-      const auto* codes = reinterpret_cast<const uint8_t*>(row + 2);
-      for (uint32_t i = 0; i < kKvBlock / 2; i += kN) {
-        const auto bytes = hn::PromoteTo(DI(), hn::LoadU(d8, codes + i));
-        const auto low = hn::Sub(hn::And(bytes, mask), zero);
-        const auto high = hn::Sub(hn::ShiftRight<4>(bytes), zero);
-        hn::StoreU(hn::Mul(scale, hn::ConvertTo(d, low)), d, out + at + i);
-        hn::StoreU(hn::Mul(scale, hn::ConvertTo(d, high)), d, out + at + kKvBlock / 2 + i);
-      }
-      row += KvBlockBytes(type, kKvBlock);
-    }
-  }
-  DecodeKvRow(type, row, n - at, out + at);
+  const VF magic = hn::Set(d, 12582912.0f + 127.0f);
+  const VF in = hn::Max(hn::Set(d, -127.0f), x);  // in this order a NaN stays
+  const VF shifted = hn::Add(in, magic);
+  const VF f = hn::Sub(in, hn::Sub(shifted, magic));
+  VF p = hn::Set(d, 1.5453163e-4f);
+  p = hn::MulAdd(p, f, hn::Set(d, 1.33908634e-3f));
+  p = hn::MulAdd(p, f, hn::Set(d, 9.61808256e-3f));
+  p = hn::MulAdd(p, f, hn::Set(d, 5.55035711e-2f));
+  p = hn::MulAdd(p, f, hn::Set(d, 0.240226508f));
+  p = hn::MulAdd(p, f, hn::Set(d, 0.693147188f));
+  p = hn::MulAdd(p, f, hn::Set(d, 1.0f));
+  const VF power = hn::BitCast(d, hn::ShiftLeft<23>(hn::BitCast(DI(), shifted)));
+  return hn::Mul(p, power);
 }
 
-// Four decoded rows of `padded` floats become the columns t .. t + 3 of keys[padded][kKvTile].
-inline void TransposeFour(const float* rows, size_t padded, float* keys) {
-  const hn::CappedTag<float, 4> d4;
-  const hn::Repartition<double, decltype(d4)> d64;
-  const auto pair = [&](auto v) { return hn::BitCast(d64, v); };
-  for (size_t i = 0; i < padded; i += 4) {
-    const auto a = hn::LoadU(d4, rows + i), b = hn::LoadU(d4, rows + padded + i);
-    const auto c = hn::LoadU(d4, rows + 2 * padded + i), e = hn::LoadU(d4, rows + 3 * padded + i);
-    const auto ab_low = pair(hn::InterleaveLower(d4, a, b));
-    const auto ab_high = pair(hn::InterleaveUpper(d4, a, b));
-    const auto ce_low = pair(hn::InterleaveLower(d4, c, e));
-    const auto ce_high = pair(hn::InterleaveUpper(d4, c, e));
-    float* to = keys + i * kKvTile;
-    hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d64, ab_low, ce_low)), d4, to);
-    hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d64, ab_low, ce_low)), d4, to + kKvTile);
-    hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d64, ab_high, ce_high)), d4, to + 2 * kKvTile);
-    hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d64, ab_high, ce_high)), d4, to + 3 * kKvTile);
-  }
-}
-
-// The tile in scratch and what a block of rows needs of it.
-struct DecodedTile {
-  const float* keys;    // [padded][kKvTile], valid for positions first .. last, both whole vectors
-  const float* values;  // [kKvTile][padded]
-  uint32_t padded;
-  uint32_t first, last;
+// The positions [begin, end) of a tile that a row sees.
+struct Range {
+  uint32_t begin, end;
 };
 
-// scores[r][t] = q_r . k_t for the tile's valid positions.
+// scores[r][t] = q_r . k_t for the positions first .. last, both rounded out to whole vectors.
 template <int kRows>
-void Scores(const DecodedTile& tile, const float* q, size_t q_stride, uint32_t head_dim,
-            float (*scores)[kKvTile]) {
+void Scores(const float* keys, uint32_t first, uint32_t last, const float* q, size_t q_stride,
+            uint32_t head_dim, float* scores) {
   const DF d;
-  constexpr uint32_t kStep = kTileVectors * kN;
-  for (uint32_t t = tile.first / kStep * kStep; t < tile.last; t += kStep) {
-    VF sum[kRows][kTileVectors];
+  constexpr uint32_t kV = kVectors<kRows>;
+  constexpr uint32_t kStep = kV * kN;
+  static_assert(kKvTile % kStep == 0);
+  for (uint32_t t = first / kStep * kStep; t < last; t += kStep) {
+    VF sum[kRows][kV];
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-      for (uint32_t v = 0; v < kTileVectors; ++v) sum[r][v] = hn::Zero(d);
+      for (uint32_t v = 0; v < kV; ++v) sum[r][v] = hn::Zero(d);
     }
-    const float* keys = tile.keys + t;
-    for (uint32_t i = 0; i < head_dim; ++i, keys += kKvTile) {
-      VF key[kTileVectors];
-#pragma GCC unroll 4
-      for (uint32_t v = 0; v < kTileVectors; ++v) key[v] = hn::LoadU(d, keys + v * kN);
-#pragma GCC unroll 4
+    const float* key_row = keys + t;
+    for (uint32_t i = 0; i < head_dim; ++i, key_row += kKvTile) {
+      VF key[kV];
+#pragma GCC unroll 8
+      for (uint32_t v = 0; v < kV; ++v) key[v] = hn::LoadU(d, key_row + v * kN);
+#pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const VF query = hn::Set(d, q[r * q_stride + i]);
-#pragma GCC unroll 4
-        for (uint32_t v = 0; v < kTileVectors; ++v) {
-          sum[r][v] = hn::MulAdd(query, key[v], sum[r][v]);
-        }
+#pragma GCC unroll 8
+        for (uint32_t v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(query, key[v], sum[r][v]);
       }
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-      for (uint32_t v = 0; v < kTileVectors; ++v) {
-        hn::StoreU(sum[r][v], d, scores[r] + t + v * kN);
-      }
+      for (uint32_t v = 0; v < kV; ++v) hn::StoreU(sum[r][v], d, scores + r * kKvTile + t + v * kN);
     }
   }
 }
 
-// Turns a row's scores into weights exp(s - max), zero outside its range, and brings max and sum up
-// to date. Returns the factor for what was accumulated before.
-inline float Softmax(float* scores, uint32_t begin, uint32_t end, float* max, float* sum) {
+// Turns a row's scores into weights exp2(s - max), 0 outside its range in the vectors that the range
+// touches, and brings max and sum up to date. Returns the factor for what was accumulated before.
+inline float Softmax(float* scores, Range range, float* max, float* sum) {
   const DF d;
-  const DI di;
-  const VF lowest = hn::Set(d, -__builtin_inff());
-  const auto in_range = [&](uint32_t t) {
-    const auto index = hn::Add(hn::Iota(di, 0), hn::Set(di, static_cast<int32_t>(t)));
-    const auto from = hn::Set(di, static_cast<int32_t>(begin) - 1);
-    const auto to = hn::Set(di, static_cast<int32_t>(end));
-    return hn::RebindMask(d, hn::And(hn::Gt(index, from), hn::Lt(index, to)));
-  };
-  const uint32_t first = begin / kN * kN;
-  VF top = lowest;
-  for (uint32_t t = first; t < end; t += kN) {
-    top = hn::Max(top, hn::IfThenElse(in_range(t), hn::LoadU(d, scores + t), lowest));
-  }
-  const float tile_max = hn::GetLane(hn::MaxOfLanes(d, top));
-  const float new_max = tile_max > *max ? tile_max : *max;
-  if (new_max == -__builtin_inff()) {  // exp(-inf - -inf) would be NaN: there is nothing to weigh
-    for (uint32_t t = first; t < end; t += kN) hn::StoreU(hn::Zero(d), d, scores + t);
-    return 1.0f;
-  }
-  const VF shift = hn::Set(d, new_max);
+  constexpr float kLowest = -__builtin_inff();
+  const uint32_t first = range.begin / kN * kN;
+  const uint32_t last = (range.end + kN - 1) / kN * kN;
+  for (uint32_t t = first; t < range.begin; ++t) scores[t] = kLowest;
+  for (uint32_t t = range.end; t < last; ++t) scores[t] = kLowest;
+  VF top = hn::Set(d, *max);
+  for (uint32_t t = first; t < last; t += kN) top = hn::Max(hn::LoadU(d, scores + t), top);
+  const VF new_max = hn::MaxOfLanes(d, top);
+  // All scores -inf: there is nothing to weigh by, and exp2(-inf - -inf) would be NaN.
+  const VF shift = hn::Max(new_max, hn::Set(d, -__FLT_MAX__));
   VF total = hn::Zero(d);
-  for (uint32_t t = first; t < end; t += kN) {
-    const VF weight = Exp(hn::Sub(hn::LoadU(d, scores + t), shift));
-    const VF kept = hn::IfThenElseZero(in_range(t), weight);
-    hn::StoreU(kept, d, scores + t);
-    total = hn::Add(total, kept);
+  for (uint32_t t = first; t < last; t += kN) {
+    const VF weight = Exp2(hn::Sub(hn::LoadU(d, scores + t), shift));
+    hn::StoreU(weight, d, scores + t);
+    total = hn::Add(total, weight);
   }
-  const float rescale = hn::GetLane(Exp(hn::Set(d, *max - new_max)));
+  const float rescale = hn::GetLane(Exp2(hn::Sub(hn::Set(d, *max), shift)));
   *sum = *sum * rescale + hn::GetLane(hn::SumOfLanes(d, total));
-  *max = new_max;
+  *max = hn::GetLane(new_max);
   return rescale;
 }
 
-// acc[r, :] = acc[r, :] * rescale[r] + sum over t of weights[r][t] * v_t, t ascending. A position
-// outside a row's range is skipped for that row, not added with weight zero: 0 * NaN is NaN.
-template <int kRows>
-void Accumulate(const DecodedTile& tile, const float (*weights)[kKvTile], const float* rescale,
-                const uint32_t* begin, const uint32_t* end, uint32_t head_dim, float* acc,
-                size_t acc_stride) {
+// acc[r, i] = acc[r, i] * rescale[r] + sum over t of weights[r][t] * v[t, i] for kV vectors of
+// dimensions i, t ascending. A position outside a row's range is skipped for that row, not added with
+// weight zero: 0 * NaN is NaN.
+template <int kRows, uint32_t kV>
+void Accumulate(const float* values, size_t padded, const float* weights, const float* rescale,
+                const Range* ranges, float* acc, size_t acc_stride) {
   const DF d;
-  uint32_t from = begin[0], to = end[0];  // positions that all rows share
+  Range shared = ranges[0];
   for (int r = 1; r < kRows; ++r) {
-    from = begin[r] > from ? begin[r] : from;
-    to = end[r] < to ? end[r] : to;
+    shared.begin = ranges[r].begin > shared.begin ? ranges[r].begin : shared.begin;
+    shared.end = ranges[r].end < shared.end ? ranges[r].end : shared.end;
   }
-  if (to < from) to = from;
-  for (uint32_t i = 0; i < head_dim; i += kTileVectors * kN) {
-    VF sum[kRows][kTileVectors];
-    const auto left = [&](uint32_t v) {
-      const uint32_t at = i + v * static_cast<uint32_t>(kN);
-      return at < head_dim ? head_dim - at : 0;
-    };
-    const auto add = [&](int r, uint32_t t) {
-      const VF weight = hn::Set(d, weights[r][t]);
-      for (uint32_t v = 0; v < kTileVectors && left(v) != 0; ++v) {
-        const float* value = tile.values + size_t{t} * tile.padded + i + v * kN;
-        sum[r][v] = hn::MulAdd(weight, hn::LoadU(d, value), sum[r][v]);
-      }
-    };
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-      for (uint32_t v = 0; v < kTileVectors; ++v) {
-        const float* old = acc + r * acc_stride + i + v * kN;
-        sum[r][v] =
-            left(v) == 0 ? hn::Zero(d) : hn::Mul(LoadFirst(old, left(v)), hn::Set(d, rescale[r]));
-      }
-      for (uint32_t t = begin[r]; t < (from < end[r] ? from : end[r]); ++t) add(r, t);
-    }
-    if (left(kTileVectors - 1) != 0) {
-      for (uint32_t t = from; t < to; ++t) {
-        const float* values = tile.values + size_t{t} * tile.padded + i;
-        VF value[kTileVectors];
-#pragma GCC unroll 4
-        for (uint32_t v = 0; v < kTileVectors; ++v) value[v] = hn::LoadU(d, values + v * kN);
-#pragma GCC unroll 4
-        for (int r = 0; r < kRows; ++r) {
-          const VF weight = hn::Set(d, weights[r][t]);
-#pragma GCC unroll 4
-          for (uint32_t v = 0; v < kTileVectors; ++v) {
-            sum[r][v] = hn::MulAdd(weight, value[v], sum[r][v]);
-          }
-        }
-      }
-    } else {
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) {
-        for (uint32_t t = from; t < to; ++t) add(r, t);
-      }
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      for (uint32_t t = to > begin[r] ? to : begin[r]; t < end[r]; ++t) add(r, t);
-      for (uint32_t v = 0; v < kTileVectors && left(v) != 0; ++v) {
-        StoreFirst(sum[r][v], acc + r * acc_stride + i + v * kN, left(v));
-      }
-    }
-  }
-}
+  if (shared.end < shared.begin) shared.end = shared.begin;
 
-// kRows consecutive rows, none of them with an empty range.
-template <int kRows>
-void RowBlock(const DecodedTile& tile, const AttentionTileArgs& a, uint32_t row, float* scratch) {
-  auto* scores = reinterpret_cast<float(*)[kKvTile]>(scratch);
-  Scores<kRows>(tile, a.q + row * a.q_stride, a.q_stride, a.head_dim, scores);
-  float rescale[kRows];
-  uint32_t end[kRows];
+  VF sum[kRows][kV];
+  const auto add = [&](int r, uint32_t t) __attribute__((always_inline)) {
+    const VF weight = hn::Set(d, weights[r * kKvTile + t]);
+#pragma GCC unroll 16
+    for (uint32_t v = 0; v < kV; ++v) {
+      sum[r][v] = hn::MulAdd(weight, hn::LoadU(d, values + t * padded + v * kN), sum[r][v]);
+    }
+  };
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-    const uint32_t at = row + r;
-    rescale[r] = Softmax(scores[r], a.begin[at], a.end[at], a.max + at, a.sum + at);
-    end[r] = a.end[at];
+#pragma GCC unroll 16
+    for (uint32_t v = 0; v < kV; ++v) {
+      sum[r][v] = hn::Mul(hn::LoadU(d, acc + r * acc_stride + v * kN), hn::Set(d, rescale[r]));
+    }
+    const uint32_t until = shared.begin < ranges[r].end ? shared.begin : ranges[r].end;
+    for (uint32_t t = ranges[r].begin; t < until; ++t) add(r, t);
   }
-  Accumulate<kRows>(tile, scores, rescale, a.begin + row, end, a.head_dim,
-                    a.acc + row * a.acc_stride, a.acc_stride);
+  for (uint32_t t = shared.begin; t < shared.end; ++t) {
+    VF value[kV];
+#pragma GCC unroll 16
+    for (uint32_t v = 0; v < kV; ++v) value[v] = hn::LoadU(d, values + t * padded + v * kN);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const VF weight = hn::Set(d, weights[r * kKvTile + t]);
+#pragma GCC unroll 16
+      for (uint32_t v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(weight, value[v], sum[r][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+    for (uint32_t t = shared.end > ranges[r].begin ? shared.end : ranges[r].begin; t < ranges[r].end; ++t) {
+      add(r, t);
+    }
+#pragma GCC unroll 16
+    for (uint32_t v = 0; v < kV; ++v) hn::StoreU(sum[r][v], d, acc + r * acc_stride + v * kN);
+  }
 }
 
-inline void AttentionTile(DType kv_type_k, DType kv_type_v, const AttentionTileArgs& a) {
-  const auto empty = [&](uint32_t r) { return a.begin[r] >= a.end[r]; };
-  uint32_t first = a.positions, last = 0;
-  for (uint32_t r = 0; r < a.rows; ++r) {
-    if (empty(r)) continue;
-    first = a.begin[r] < first ? a.begin[r] : first;
-    last = a.end[r] > last ? a.end[r] : last;
+// A tile's part of the rows of a span.
+class TileRows {
+ public:
+  TileRows(const AttentionArgs& args, uint32_t tile) : a_(args), tile_(tile) {
+    for (uint32_t r = 0; r < a_.rows; ++r) {
+      const Range range = RangeOf(r);
+      if (range.begin >= range.end) continue;
+      if (seen_.end == 0 || range.begin < seen_.begin) seen_.begin = range.begin;
+      if (range.end > seen_.end) seen_.end = range.end;
+    }
   }
-  if (first >= last) return;
 
-  const uint32_t padded = (a.head_dim + 15) / 16 * 16;
-  float* keys = a.scratch;
-  float* values = keys + size_t{kKvTile} * padded;
-  float* four = values + size_t{kKvTile} * padded;
-  float* scores = four + size_t{4} * padded;
-  // Positions up to whole tiles of vectors are zero, so that no score is made of stale floats.
-  const uint32_t step = kTileVectors * static_cast<uint32_t>(kN);
-  const uint32_t whole_first = first / step * step;
-  const uint32_t whole_last = (last + step - 1) / step * step;
-  for (uint32_t t = whole_first; t < whole_last; t += 4) {
-    for (uint32_t l = 0; l < 4; ++l) {
-      float* row = four + l * padded;
-      if (t + l >= first && t + l < last) {
-        DecodeRowPadded(kv_type_k, a.k + (size_t{t} + l) * a.k_stride, a.head_dim, row);
-      } else {
-        for (uint32_t i = 0; i < padded; ++i) row[i] = 0.0f;
+  // The positions that any row sees; 0, 0 for none.
+  Range seen() const { return seen_; }
+
+  Range RangeOf(uint32_t row) const {
+    const auto clamp = [&](uint32_t t) {
+      return t <= tile_ ? 0 : t - tile_ < kKvTile ? t - tile_ : kKvTile;
+    };
+    return {clamp(a_.begin[row]), clamp(a_.end[row])};
+  }
+
+  // f(count, row, ranges) for blocks of 1 to kQueryRows consecutive rows that see something.
+  template <typename F>
+  [[gnu::always_inline]] void ForBlocks(F&& f) const {
+    Range ranges[kQueryRows];
+    for (uint32_t r = 0; r < a_.rows;) {
+      uint32_t count = 0;
+      for (; count < kQueryRows && r + count < a_.rows; ++count) {
+        ranges[count] = RangeOf(r + count);
+        if (ranges[count].begin >= ranges[count].end) break;
       }
+      switch (count) {
+        case 0: ++r; break;
+        case 1: f(std::integral_constant<int, 1>(), r, ranges); break;
+        case 2: f(std::integral_constant<int, 2>(), r, ranges); break;
+        case 3: f(std::integral_constant<int, 3>(), r, ranges); break;
+        case 4: f(std::integral_constant<int, 4>(), r, ranges); break;
+      }
+      r += count;
     }
-    TransposeFour(four, padded, keys + t);
-  }
-  for (uint32_t t = first; t < last; ++t) {
-    DecodeRowPadded(kv_type_v, a.v + t * a.v_stride, a.head_dim, values + size_t{t} * padded);
   }
 
-  const DecodedTile tile{keys, values, padded, whole_first, whole_last};
-  for (uint32_t r = 0; r < a.rows;) {
-    uint32_t count = 0;
-    while (count < kQueryRows && r + count < a.rows && !empty(r + count)) ++count;
-    switch (count) {
-      case 0: ++r; break;
-      case 1: RowBlock<1>(tile, a, r, scores); break;
-      case 2: RowBlock<2>(tile, a, r, scores); break;
-      case 3: RowBlock<3>(tile, a, r, scores); break;
-      case 4: RowBlock<4>(tile, a, r, scores); break;
+ private:
+  const AttentionArgs& a_;
+  uint32_t tile_;
+  Range seen_ = {0, 0};
+};
+
+inline void AttendTile(DType k_type, DType v_type, const AttentionArgs& a, uint32_t tile) {
+  const TileRows rows(a, tile);
+  const Range seen = rows.seen();
+  if (seen.end == 0) return;
+  const uint32_t padded = AttentionPadded(a.head_dim);
+  float* decoded = a.scratch;
+  float* scores = decoded + size_t{kKvTile} * padded;
+  float* rescale = scores + size_t{a.rows} * kKvTile;
+  float* four = rescale + (a.rows + 15) / 16 * 16;
+
+  DecodeKeys(k_type, a.k + tile * a.k_stride, a.k_stride, seen.begin, seen.end, a.head_dim, four, decoded);
+  rows.ForBlocks([&](auto count, uint32_t r, const Range* ranges) {
+    float* to = scores + size_t{r} * kKvTile;
+    Scores<count>(decoded, seen.begin, seen.end, a.q + r * a.q_stride, a.q_stride, a.head_dim, to);
+    for (int l = 0; l < count; ++l) {
+      rescale[r + l] = Softmax(to + l * kKvTile, ranges[l], a.state.max + r + l, a.state.sum + r + l);
     }
-    r += count;
+  });
+
+  DecodeValues(v_type, a.v + tile * a.v_stride, a.v_stride, seen.begin, seen.end, a.head_dim, decoded);
+  rows.ForBlocks([&](auto count, uint32_t r, const Range* ranges) {
+    constexpr uint32_t kV = kVectors<count>;
+    const float* weights = scores + size_t{r} * kKvTile;
+    float* acc = a.state.acc + r * a.state.acc_stride;
+    uint32_t i = 0;
+    for (; i + kV * kN <= padded; i += kV * kN) {
+      Accumulate<count, kV>(decoded + i, padded, weights, rescale + r, ranges, acc + i, a.state.acc_stride);
+    }
+    for (; i < padded; i += kN) {
+      Accumulate<count, 1>(decoded + i, padded, weights, rescale + r, ranges, acc + i, a.state.acc_stride);
+    }
+  });
+}
+
+inline void Attention(DType k_type, DType v_type, const AttentionArgs& a) {
+  for (uint32_t r = 0; r < a.rows; ++r) {
+    a.state.max[r] = -__builtin_inff();
+    a.state.sum[r] = 0.0f;
+    __builtin_memset(a.state.acc + r * a.state.acc_stride, 0, sizeof(float) * AttentionPadded(a.head_dim));
+  }
+  for (uint32_t tile = 0; tile < a.positions; tile += kKvTile) AttendTile(k_type, v_type, a, tile);
+}
+
+inline void MergeAttention(const AttentionState& earlier, const AttentionState& later, uint32_t rows,
+                           uint32_t head_dim) {
+  const DF d;
+  for (uint32_t r = 0; r < rows; ++r) {
+    // A row that saw nothing on one side keeps the other's bits.
+    if (later.sum[r] == 0.0f) continue;
+    const bool first = earlier.sum[r] == 0.0f;
+    const float top = later.max[r] > earlier.max[r] ? later.max[r] : earlier.max[r];
+    const VF shift = hn::Max(hn::Set(d, top), hn::Set(d, -__FLT_MAX__));
+    const VF a = Exp2(hn::Sub(hn::Set(d, earlier.max[r]), shift));
+    const VF b = first ? hn::Set(d, 1.0f) : Exp2(hn::Sub(hn::Set(d, later.max[r]), shift));
+    float* to = earlier.acc + r * earlier.acc_stride;
+    const float* from = later.acc + r * later.acc_stride;
+    for (uint32_t i = 0; i < head_dim; i += kN) {
+      const VF scaled = hn::Mul(hn::LoadU(d, from + i), b);
+      hn::StoreU(first ? scaled : hn::MulAdd(hn::LoadU(d, to + i), a, scaled), d, to + i);
+    }
+    earlier.sum[r] = first ? later.sum[r]
+                           : earlier.sum[r] * hn::GetLane(a) + later.sum[r] * hn::GetLane(b);
+    earlier.max[r] = first ? later.max[r] : top;
   }
 }
 

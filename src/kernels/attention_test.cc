@@ -38,6 +38,28 @@ struct Cache {
   GuardedBytes bytes;
 };
 
+// The state of `rows` rows, at first without meaning.
+struct State {
+  State(uint32_t rows, uint32_t head_dim)
+      : max(rows, std::nanf("")), sum(rows, std::nanf("")), acc(sizeof(float) * rows * AttentionPadded(head_dim)) {
+    std::memset(acc.data(), 0xff, acc.size());
+    view = {max.data(), sum.data(), reinterpret_cast<float*>(acc.data()), AttentionPadded(head_dim)};
+  }
+  std::vector<float> Result(uint32_t rows, uint32_t head_dim) const {
+    std::vector<float> result;
+    for (uint32_t r = 0; r < rows; ++r) {
+      for (uint32_t i = 0; i < head_dim; ++i) {
+        result.push_back(view.acc[r * view.acc_stride + i] / view.sum[r]);
+      }
+    }
+    return result;
+  }
+
+  std::vector<float> max, sum;
+  GuardedBytes acc;
+  AttentionState view;
+};
+
 struct Attention {
   Attention(uint32_t row_count, uint32_t length, uint32_t dim, DType k_type, DType v_type,
             const KernelTable& kernels)
@@ -51,42 +73,36 @@ struct Attention {
         begin(rows, 0),
         end(rows, positions) {}
 
-  // The result acc / sum of rows first .. first + count, over all tiles.
+  // The result acc / sum of rows first .. first + count, over all spans; each in memory of its own, at
+  // whose end lies a forbidden page.
   std::vector<float> Run(const KernelTable& kernels, uint32_t first, uint32_t count) const {
-    std::vector<float> max(count, -kInfinity), sum(count, 0.0f);
-    std::vector<float> acc(size_t{count} * head_dim, 0.0f);
-    const size_t scratch_floats = AttentionScratchFloats(head_dim, count);
-    GuardedBytes scratch(scratch_floats * sizeof(float));
+    const State attended(count, head_dim), span(count, head_dim);
+    const GuardedBytes scratch(AttentionScratchFloats(head_dim, count) * sizeof(float));
     std::memset(scratch.data(), 0xff, scratch.size());  // NaN: nothing stale may count
-    for (uint32_t t = 0; t < positions; t += kKvTile) {
-      const uint32_t tile = std::min(kKvTile, positions - t);
+    for (uint32_t t = 0; t < positions; t += kKvSpan) {
+      const uint32_t length = std::min(kKvSpan, positions - t);
       std::vector<uint32_t> from(count), to(count);
       for (uint32_t r = 0; r < count; ++r) {
-        from[r] = std::clamp(begin[first + r], t, t + tile) - t;
-        to[r] = std::clamp(end[first + r], t, t + tile) - t;
+        from[r] = std::clamp(begin[first + r], t, t + length) - t;
+        to[r] = std::clamp(end[first + r], t, t + length) - t;
       }
-      kernels.attention_tile(k.type, v.type,
-                             {.q = q.data() + size_t{first} * head_dim,
-                              .q_stride = head_dim,
-                              .k = k.Row(t),
-                              .k_stride = k.stride,
-                              .v = v.Row(t),
-                              .v_stride = v.stride,
-                              .begin = from.data(),
-                              .end = to.data(),
-                              .max = max.data(),
-                              .sum = sum.data(),
-                              .acc = acc.data(),
-                              .acc_stride = head_dim,
-                              .scratch = reinterpret_cast<float*>(scratch.data()),
-                              .rows = count,
-                              .positions = tile,
-                              .head_dim = head_dim});
+      kernels.attention(k.type, v.type,
+                        {.q = q.data() + size_t{first} * head_dim,
+                         .q_stride = head_dim,
+                         .k = k.Row(t),
+                         .k_stride = k.stride,
+                         .v = v.Row(t),
+                         .v_stride = v.stride,
+                         .begin = from.data(),
+                         .end = to.data(),
+                         .state = t == 0 ? attended.view : span.view,
+                         .scratch = reinterpret_cast<float*>(scratch.data()),
+                         .rows = count,
+                         .positions = length,
+                         .head_dim = head_dim});
+      if (t != 0) kernels.merge_attention(attended.view, span.view, count, head_dim);
     }
-    for (uint32_t r = 0; r < count; ++r) {
-      for (uint32_t i = 0; i < head_dim; ++i) acc[size_t{r} * head_dim + i] /= sum[r];
-    }
-    return acc;
+    return attended.Result(count, head_dim);
   }
 
   std::vector<double> Naive(uint32_t r) const {
@@ -100,7 +116,7 @@ struct Attention {
     double total = 0;
     std::vector<double> result(head_dim, 0.0);
     for (uint32_t t = begin[r]; t < end[r]; ++t) {
-      const double weight = std::exp(scores[t] - top);
+      const double weight = std::exp2(scores[t] - top);
       total += weight;
       const std::vector<double> value = v.Decode(t, head_dim);
       for (uint32_t i = 0; i < head_dim; ++i) result[i] += weight * value[i];
@@ -145,12 +161,26 @@ TEST_P(AttentionTest, EqualsANaiveSoftmaxForEveryKvTypeAndHeadSize) {
   }
 }
 
+TEST_P(AttentionTest, MergesSpansIntoTheSoftmaxOverAll) {
+  Attention a(6, 2 * kKvSpan + 100, 64, DType::kF16, DType::kF16, kernels());
+  const uint32_t all = a.positions;
+  // All, up to a boundary, from a boundary, only the last span, around a boundary, one key.
+  a.begin = {0, 0, kKvSpan, 2 * kKvSpan + 3, kKvSpan - 5, 2 * kKvSpan};
+  a.end = {all, kKvSpan, all, all, kKvSpan + 5, 2 * kKvSpan + 1};
+  const std::vector<float> result = a.Run(kernels(), 0, a.rows);
+  for (uint32_t r = 0; r < a.rows; ++r) {
+    const std::vector<double> expected = a.Naive(r);
+    for (uint32_t i = 0; i < 64; ++i) ASSERT_NEAR(result[r * 64 + i], expected[i], 2e-5) << "row " << r;
+  }
+}
+
 TEST_P(AttentionTest, ARowsBitsDoNotDependOnItsNeighbours) {
+  const uint32_t shift = kKvSpan - 50;  // to either side of a span's end
   for (uint32_t head_dim : {8, 64, 100}) {
-    Attention a(64, 100, head_dim, DType::kF16, DType::kQ8_0, kernels());
+    Attention a(64, shift + 100, head_dim, DType::kF16, DType::kQ8_0, kernels());
     for (uint32_t r = 0; r < a.rows; ++r) {
-      a.end[r] = r % 7 == 3 ? 0 : 36 + r;  // causal, with empty rows among them
-      a.begin[r] = r % 3 == 0 ? 0 : r / 2;
+      a.end[r] = r % 7 == 3 ? 0 : shift + 36 + r;  // causal, with empty rows among them
+      a.begin[r] = r % 3 == 0 ? 0 : shift + r / 2;
     }
     const std::vector<float> all = a.Run(kernels(), 0, a.rows);
     for (uint32_t count : {1, 2, 3, 4, 7, 8}) {
@@ -165,34 +195,40 @@ TEST_P(AttentionTest, ARowsBitsDoNotDependOnItsNeighbours) {
   }
 }
 
-TEST_P(AttentionTest, LeavesRowsWithoutKeysUnchanged) {
+TEST_P(AttentionTest, ARowWithoutKeysHasAnEmptyStateThatMergesToNothing) {
   Attention a(3, 20, 32, DType::kF32, DType::kF32, kernels());
   const std::vector<uint32_t> begin = {5, 0, 20}, end = {5, 20, 20};
-  std::vector<float> max = {1.5f, -kInfinity, -kInfinity}, sum = {2.5f, 0, 0}, acc(3 * 32, 7.0f);
+  const State state(3, 32);
   std::vector<float> scratch(AttentionScratchFloats(32, 3));
-  kernels().attention_tile(DType::kF32, DType::kF32,
-                           {.q = a.q.data(),
-                            .q_stride = 32,
-                            .k = a.k.Row(0),
-                            .k_stride = a.k.stride,
-                            .v = a.v.Row(0),
-                            .v_stride = a.v.stride,
-                            .begin = begin.data(),
-                            .end = end.data(),
-                            .max = max.data(),
-                            .sum = sum.data(),
-                            .acc = acc.data(),
-                            .acc_stride = 32,
-                            .scratch = scratch.data(),
-                            .rows = 3,
-                            .positions = 20,
-                            .head_dim = 32});
-  EXPECT_EQ(max[0], 1.5f);
-  EXPECT_EQ(sum[0], 2.5f);
-  EXPECT_EQ(sum[2], 0.0f);
-  EXPECT_GT(sum[1], 0.0f);
-  EXPECT_TRUE(std::all_of(acc.begin(), acc.begin() + 32, [](float x) { return x == 7.0f; }));
-  EXPECT_TRUE(std::all_of(acc.begin() + 64, acc.end(), [](float x) { return x == 7.0f; }));
+  kernels().attention(DType::kF32, DType::kF32,
+                      {.q = a.q.data(),
+                       .q_stride = 32,
+                       .k = a.k.Row(0),
+                       .k_stride = a.k.stride,
+                       .v = a.v.Row(0),
+                       .v_stride = a.v.stride,
+                       .begin = begin.data(),
+                       .end = end.data(),
+                       .state = state.view,
+                       .scratch = scratch.data(),
+                       .rows = 3,
+                       .positions = 20,
+                       .head_dim = 32});
+  for (const uint32_t r : {0, 2}) {
+    EXPECT_EQ(state.max[r], -kInfinity);
+    EXPECT_EQ(state.sum[r], 0.0f);
+    for (uint32_t i = 0; i < 32; ++i) EXPECT_EQ(state.view.acc[r * 32 + i], 0.0f);
+  }
+  // Before or after it, row 1 keeps its bits.
+  const std::vector<float> row(state.view.acc + 32, state.view.acc + 64);
+  const float max = state.max[1], sum = state.sum[1];
+  kernels().merge_attention(state.view.From(1), state.view.From(2), 1, 32);
+  kernels().merge_attention(state.view.From(0), state.view.From(1), 1, 32);
+  for (const uint32_t r : {0, 1}) {
+    EXPECT_EQ(state.max[r], max);
+    EXPECT_EQ(state.sum[r], sum);
+    EXPECT_EQ(std::memcmp(row.data(), state.view.acc + r * 32, 32 * sizeof(float)), 0);
+  }
 }
 
 // A broken value outside a row's range must not reach it through a neighbour that may see it.
@@ -208,47 +244,45 @@ TEST_P(AttentionTest, AnInfiniteValueStaysWithTheRowsThatSeeIt) {
   EXPECT_TRUE(std::isfinite(result[96]));
 }
 
-// One key with score x against a running maximum of 0: the new sum is exp(x) itself.
-TEST_P(AttentionTest, ExpIsAccurateOverItsWholeRange) {
-  constexpr uint32_t kDim = 8;
-  const std::vector<float> key = {1, 0, 0, 0, 0, 0, 0, 0};
-  const uint32_t begin = 0, end = 1;
+// Two keys with scores 0 and x: the sum is 1 + 2^x, and with the values 0 and 1 acc is 2^x itself.
+TEST_P(AttentionTest, Exp2IsAccurateOverItsWholeRange) {
+  constexpr uint32_t kDim = 16;
+  std::vector<float> keys(2 * kDim, 0.0f), values(2 * kDim, 0.0f), q(kDim, 0.0f);
+  keys[kDim] = values[kDim] = 1.0f;
+  const uint32_t begin = 0, end = 2;
+  const State state(1, kDim);
   std::vector<float> scratch(AttentionScratchFloats(kDim, 1));
-  const auto exp_of = [&](float x) {
-    std::vector<float> q(kDim, 0.0f), acc(kDim, 0.0f);
+  const auto exp2_of = [&](float x) {
     q[0] = x;
-    float max = 0, sum = 0;
-    kernels().attention_tile(DType::kF32, DType::kF32,
-                             {.q = q.data(),
-                              .q_stride = kDim,
-                              .k = reinterpret_cast<const std::byte*>(key.data()),
-                              .k_stride = 32,
-                              .v = reinterpret_cast<const std::byte*>(key.data()),
-                              .v_stride = 32,
-                              .begin = &begin,
-                              .end = &end,
-                              .max = &max,
-                              .sum = &sum,
-                              .acc = acc.data(),
-                              .acc_stride = kDim,
-                              .scratch = scratch.data(),
-                              .rows = 1,
-                              .positions = 1,
-                              .head_dim = kDim});
-    return sum;
+    kernels().attention(DType::kF32, DType::kF32,
+                        {.q = q.data(),
+                         .q_stride = kDim,
+                         .k = reinterpret_cast<const std::byte*>(keys.data()),
+                         .k_stride = kDim * sizeof(float),
+                         .v = reinterpret_cast<const std::byte*>(values.data()),
+                         .v_stride = kDim * sizeof(float),
+                         .begin = &begin,
+                         .end = &end,
+                         .state = state.view,
+                         .scratch = scratch.data(),
+                         .rows = 1,
+                         .positions = 2,
+                         .head_dim = kDim});
+    EXPECT_EQ(state.max[0], 0.0f);
+    EXPECT_EQ(state.sum[0], 1.0f + state.view.acc[0]);
+    return state.view.acc[0];
   };
   double worst = 0;
-  for (int i = 0; i < 200000; ++i) {
-    const float x = -87.0f * static_cast<float>(i) / 200000.0f;
-    worst = std::max(worst, std::abs(exp_of(x) / std::exp(double{x}) - 1));
+  for (int i = 0; i < 100000; ++i) {
+    const float x = -126.0f * static_cast<float>(i) / 100000.0f;
+    worst = std::max(worst, std::abs(exp2_of(x) / std::exp2(double{x}) - 1));
   }
   EXPECT_LT(worst, 2e-7);
-  EXPECT_EQ(exp_of(0.0f), 1.0f);
-  EXPECT_EQ(exp_of(-200.0f), 0.0f);
-  EXPECT_EQ(exp_of(-kInfinity), 0.0f);
-  // Below the normal range: absolute, within one unit of the smallest subnormal.
-  for (float x = -87.0f; x > -104.0f; x -= 0.01f) {
-    ASSERT_NEAR(exp_of(x), std::exp(double{x}), std::exp(double{x}) * 2e-7 + std::ldexp(1.0, -149));
+  EXPECT_EQ(exp2_of(0.0f), 1.0f);
+  EXPECT_EQ(exp2_of(-1.0f), 0.5f);
+  EXPECT_EQ(exp2_of(-200.0f), 0.0f);
+  for (const float x : {-126.25f, -126.75f, -140.0f}) {
+    EXPECT_NEAR(exp2_of(x), 0.0f, std::ldexp(1.0, -126));
   }
 }
 

@@ -16,7 +16,8 @@ constexpr KernelTable kPlainTable = {
     .isa = Isa::kPlain,
     .matmul = plain::MatMulFor,
     .quantize = plain::Quantize,
-    .attention_tile = plain::AttentionTile,
+    .attention = plain::Attention,
+    .merge_attention = plain::MergeAttention,
     .encode_kv_row = plain::EncodeKvRow,
     .rms_norm = plain::RmsNorm,
     .swiglu = plain::SwiGlu,
@@ -83,11 +84,11 @@ size_t ActivationBytes(ActivationFormat format, uint32_t k) {
   return (bytes + 63) / 64 * 64;
 }
 
-size_t AttentionScratchFloats(uint32_t head_dim, uint32_t /*rows*/) {
-  // A tile of keys and one of values, each padded to whole vectors, four decoded rows on their way
-  // to being transposed, and the scores of a block of rows.
-  const size_t padded = (size_t{head_dim} + 15) / 16 * 16;
-  return 2 * kKvTile * padded + 4 * padded + 4 * kKvTile;
+size_t AttentionScratchFloats(uint32_t head_dim, uint32_t rows) {
+  // A decoded tile of keys, then of values; the scores of all rows and their factors; four decoded rows
+  // on their way to being transposed.
+  const size_t padded = AttentionPadded(head_dim);
+  return kKvTile * padded + size_t{rows} * kKvTile + (size_t{rows} + 15) / 16 * 16 + 4 * padded;
 }
 
 const char* NameOf(Isa isa) {

@@ -73,17 +73,32 @@ struct MatMulKernel {
   const char* how;  // in a few words, for people: "8 rows at once, maddubs"
 };
 
-// One KV tile for a block of query rows, by online softmax: for each row r and the keys t in
-// [begin[r], end[r]) of this tile, s = q_r . k_t; then max[r], sum[r], acc[r, :] are brought up to
-// date: max = running maximum of s, sum = sum of exp(s - max), acc = sum of exp(s - max) * v_t.
-// A row with begin >= end is left unchanged. exp has a relative error below 2e-7.
-// Start with max = -inf, sum = 0, acc = 0; the result is acc / sum. A row's result depends on the
-// tile's boundaries and its own range only, never on the other rows.
-//   q  rows x head_dim floats, already scaled by 1/sqrt(head_dim)
-//   k, v  `positions` <= kKvTile rows in kv type, k_stride / v_stride bytes apart
+// What attention over some positions leaves of each query row: the maximum of its scores in base 2, the
+// sum of exp2(score - max), and the same sum over exp2(score - max) * v. The result is acc / sum.
+// A row that saw no position has max = -inf, sum = 0, acc = 0.
+struct AttentionState {
+  float* max = nullptr;
+  float* sum = nullptr;
+  float* acc = nullptr;   // AttentionPadded(head_dim) floats a row, those beyond head_dim without meaning
+  size_t acc_stride = 0;  // floats
+
+  AttentionState From(size_t row) const {
+    return {max + row, sum + row, acc + row * acc_stride, acc_stride};
+  }
+};
+
+// One span of KV positions for a block of query rows, by online softmax over tiles of kKvTile positions:
+// for each row r and the positions t in [begin[r], end[r]) of this span, score = q_r . k_t; `state` is
+// overwritten. A row's result depends on where the span begins and on the row's own range only, never on
+// the other rows. exp2 has a relative error below 2e-7 down to 2^-126, and is 0 below.
+//   q  rows x head_dim floats, already scaled by log2(e) / sqrt(head_dim)
+//   k, v  `positions` <= kKvSpan rows in kv type, k_stride / v_stride bytes apart
 //   scratch  AttentionScratchFloats(head_dim, rows) floats
+// Whoever attends to more than a span merges the states of its spans, positions ascending: spans can be
+// shared among threads, and the bits stay the same.
 inline constexpr uint32_t kKvTile = 64;
-struct AttentionTileArgs {
+inline constexpr uint32_t kKvSpan = 512;
+struct AttentionArgs {
   const float* q;
   size_t q_stride;  // floats
   const std::byte* k;
@@ -92,13 +107,11 @@ struct AttentionTileArgs {
   size_t v_stride;
   const uint32_t* begin;  // per row
   const uint32_t* end;
-  float* max;
-  float* sum;
-  float* acc;
-  size_t acc_stride;  // floats
+  AttentionState state;
   float* scratch;
   uint32_t rows, positions, head_dim;
 };
+inline constexpr uint32_t AttentionPadded(uint32_t head_dim) { return (head_dim + 15) / 16 * 16; }
 size_t AttentionScratchFloats(uint32_t head_dim, uint32_t rows);
 
 struct KernelTable {
@@ -107,7 +120,10 @@ struct KernelTable {
   // Rounds a row of k floats; out has ActivationBytes(format, k). A block that holds a NaN or an
   // infinity gets scale NaN, so that its products are NaN. Requires k to be whole blocks.
   void (*quantize)(ActivationFormat format, const float* x, uint32_t k, std::byte* out);
-  void (*attention_tile)(DType kv_type_k, DType kv_type_v, const AttentionTileArgs& args);
+  void (*attention)(DType kv_type_k, DType kv_type_v, const AttentionArgs& args);
+  // Merges the states of `rows` rows over later positions into those over earlier ones.
+  void (*merge_attention)(const AttentionState& earlier, const AttentionState& later, uint32_t rows,
+                          uint32_t head_dim);
   // Writes KvRowBytes(type, head_dim) bytes (quant/kv_type.h).
   void (*encode_kv_row)(DType type, const float* x, uint32_t head_dim, std::byte* out);
   // y = x / sqrt(mean(x^2) + eps) * weight; x and y may be the same.

@@ -88,44 +88,46 @@ void MatMul(benchmark::State& state, Isa isa, DType type, uint32_t m) {
 }
 
 // A tile of full F16 keys and values; bytes count the tile once.
+// One span, for `rows` query rows of one KV head.
 void Attention(benchmark::State& state, Isa isa, DType type, uint32_t rows) {
   constexpr uint32_t kDim = 64;
   const KernelTable& table = KernelsFor(isa);
   Random random(2);
   const size_t stride = KvRowBytes(type, kDim);
-  GuardedBytes k(kKvTile * stride), v(kKvTile * stride);
-  for (uint32_t t = 0; t < kKvTile; ++t) {
+  GuardedBytes k(kKvSpan * stride), v(kKvSpan * stride);
+  for (uint32_t t = 0; t < kKvSpan; ++t) {
     table.encode_kv_row(type, NormalFloats(kDim, random).data(), kDim, k.data() + t * stride);
     table.encode_kv_row(type, NormalFloats(kDim, random).data(), kDim, v.data() + t * stride);
   }
   const std::vector<float> q = NormalFloats(rows * kDim, random, 0.1f);
-  const std::vector<uint32_t> begin(rows, 0), end(rows, kKvTile);
-  std::vector<float> max(rows, 0), sum(rows, 0), acc(rows * kDim, 0);
-  std::vector<float> scratch(AttentionScratchFloats(kDim, rows));
-  const AttentionTileArgs args{.q = q.data(),
-                               .q_stride = kDim,
-                               .k = k.data(),
-                               .k_stride = stride,
-                               .v = v.data(),
-                               .v_stride = stride,
-                               .begin = begin.data(),
-                               .end = end.data(),
-                               .max = max.data(),
-                               .sum = sum.data(),
-                               .acc = acc.data(),
-                               .acc_stride = kDim,
-                               .scratch = scratch.data(),
-                               .rows = rows,
-                               .positions = kKvTile,
-                               .head_dim = kDim};
+  const std::vector<uint32_t> begin(rows, 0), end(rows, kKvSpan);
+  std::vector<float> max(rows), sum(rows);
+  const GuardedBytes acc(sizeof(float) * rows * kDim);
+  const GuardedBytes scratch(sizeof(float) * AttentionScratchFloats(kDim, rows));
+  const AttentionArgs args{.q = q.data(),
+                           .q_stride = kDim,
+                           .k = k.data(),
+                           .k_stride = stride,
+                           .v = v.data(),
+                           .v_stride = stride,
+                           .begin = begin.data(),
+                           .end = end.data(),
+                           .state = {.max = max.data(),
+                                     .sum = sum.data(),
+                                     .acc = reinterpret_cast<float*>(acc.data()),
+                                     .acc_stride = kDim},
+                           .scratch = reinterpret_cast<float*>(scratch.data()),
+                           .rows = rows,
+                           .positions = kKvSpan,
+                           .head_dim = kDim};
   for (auto _ : state) {
-    table.attention_tile(type, type, args);
+    table.attention(type, type, args);
     benchmark::ClobberMemory();
   }
   using benchmark::Counter;
   const double calls = double(state.iterations());
-  state.counters["GB/s"] = Counter(2.0 * kKvTile * double(stride) * calls / 1e9, Counter::kIsRate);
-  state.counters["GOP/s"] = Counter(4.0 * kKvTile * kDim * rows * calls / 1e9, Counter::kIsRate);
+  state.counters["GB/s"] = Counter(2.0 * kKvSpan * double(stride) * calls / 1e9, Counter::kIsRate);
+  state.counters["GOP/s"] = Counter(4.0 * kKvSpan * kDim * rows * calls / 1e9, Counter::kIsRate);
 }
 
 void Quantise(benchmark::State& state, Isa isa, ActivationFormat format) {
@@ -183,7 +185,7 @@ const bool registered = [] {
       }
     }
     for (DType type : {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0}) {
-      for (uint32_t rows : {1u, 8u, 64u}) {
+      for (uint32_t rows : {1u, 8u, 256u}) {
         benchmark::RegisterBenchmark(
             ("attention/" + name + "/" + edgewise::NameOf(type) + "/rows:" + std::to_string(rows))
                 .c_str(),

@@ -1,5 +1,6 @@
 #include "kernels/plain.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -68,37 +69,80 @@ void Quantize(ActivationFormat format, const float* x, uint32_t k, std::byte* ou
   }
 }
 
-void AttentionTile(DType kv_type_k, DType kv_type_v, const AttentionTileArgs& a) {
-  // Decoded once for all rows: keys, then values, then one row of scores.
-  float* keys = a.scratch;
-  float* values = keys + size_t{kKvTile} * a.head_dim;
-  float* p = values + size_t{kKvTile} * a.head_dim;
-  for (uint32_t t = 0; t < a.positions; ++t) {
-    DecodeKvRow(kv_type_k, a.k + t * a.k_stride, a.head_dim, keys + size_t{t} * a.head_dim);
-    DecodeKvRow(kv_type_v, a.v + t * a.v_stride, a.head_dim, values + size_t{t} * a.head_dim);
+namespace {
+
+constexpr float kLowest = -std::numeric_limits<float>::infinity();
+
+// Where max = -inf there is nothing to weigh by, and exp2(-inf - -inf) would be NaN.
+float Weight(float score, float max) { return max == kLowest ? 0.0f : std::exp2(score - max); }
+
+void AttendTile(DType k_type, DType v_type, const AttentionArgs& a, uint32_t tile) {
+  float* decoded = a.scratch;
+  float* scores = decoded + size_t{kKvTile} * a.head_dim;
+  const uint32_t last = std::min(tile + kKvTile, a.positions);
+  for (uint32_t t = tile; t < last; ++t) {
+    DecodeKvRow(k_type, a.k + t * a.k_stride, a.head_dim, decoded + size_t{t - tile} * a.head_dim);
   }
   for (uint32_t r = 0; r < a.rows; ++r) {
     const float* q = a.q + r * a.q_stride;
-    float* acc = a.acc + r * a.acc_stride;
-    float max = a.max[r];
-    for (uint32_t t = a.begin[r]; t < a.end[r]; ++t) {
+    float* weights = scores + size_t{r} * kKvTile;
+    const uint32_t begin = std::max(a.begin[r], tile), end = std::min(a.end[r], last);
+    float max = a.state.max[r];
+    for (uint32_t t = begin; t < end; ++t) {
+      const float* key = decoded + size_t{t - tile} * a.head_dim;
       float score = 0;
-      for (uint32_t i = 0; i < a.head_dim; ++i) score += q[i] * keys[size_t{t} * a.head_dim + i];
-      p[t] = score;
+      for (uint32_t i = 0; i < a.head_dim; ++i) score += q[i] * key[i];
+      weights[t - tile] = score;
       if (score > max) max = score;
     }
-    // Every score -inf: nothing to weigh by, and exp(-inf - -inf) would be NaN.
-    if (a.begin[r] >= a.end[r] || max == -std::numeric_limits<float>::infinity()) continue;
-    const float rescale = std::exp(a.max[r] - max);
-    float sum = a.sum[r] * rescale;
-    for (uint32_t i = 0; i < a.head_dim; ++i) acc[i] *= rescale;
-    for (uint32_t t = a.begin[r]; t < a.end[r]; ++t) {
-      const float weight = std::exp(p[t] - max);
-      sum += weight;
-      ScaleAndAdd(weight, values + size_t{t} * a.head_dim, a.head_dim, acc);
+    if (begin >= end) continue;
+    const float rescale = Weight(a.state.max[r], max);
+    float sum = a.state.sum[r] * rescale;
+    for (uint32_t t = begin; t < end; ++t) sum += weights[t - tile] = Weight(weights[t - tile], max);
+    for (uint32_t i = 0; i < a.head_dim; ++i) a.state.acc[r * a.state.acc_stride + i] *= rescale;
+    a.state.max[r] = max;
+    a.state.sum[r] = sum;
+  }
+  for (uint32_t t = tile; t < last; ++t) {
+    DecodeKvRow(v_type, a.v + t * a.v_stride, a.head_dim, decoded + size_t{t - tile} * a.head_dim);
+  }
+  for (uint32_t r = 0; r < a.rows; ++r) {
+    for (uint32_t t = std::max(a.begin[r], tile); t < std::min(a.end[r], last); ++t) {
+      ScaleAndAdd(scores[size_t{r} * kKvTile + t - tile], decoded + size_t{t - tile} * a.head_dim,
+                  a.head_dim, a.state.acc + r * a.state.acc_stride);
     }
-    a.max[r] = max;
-    a.sum[r] = sum;
+  }
+}
+
+}  // namespace
+
+void Attention(DType kv_type_k, DType kv_type_v, const AttentionArgs& a) {
+  for (uint32_t r = 0; r < a.rows; ++r) {
+    a.state.max[r] = kLowest;
+    a.state.sum[r] = 0;
+    std::fill_n(a.state.acc + r * a.state.acc_stride, AttentionPadded(a.head_dim), 0.0f);
+  }
+  for (uint32_t tile = 0; tile < a.positions; tile += kKvTile) AttendTile(kv_type_k, kv_type_v, a, tile);
+}
+
+void MergeAttention(const AttentionState& earlier, const AttentionState& later, uint32_t rows,
+                    uint32_t head_dim) {
+  for (uint32_t r = 0; r < rows; ++r) {
+    // A row that saw nothing on one side keeps the other's bits.
+    if (later.sum[r] == 0) continue;
+    float* to = earlier.acc + r * earlier.acc_stride;
+    const float* from = later.acc + r * later.acc_stride;
+    if (earlier.sum[r] == 0) {
+      std::copy_n(from, head_dim, to);
+      earlier.sum[r] = later.sum[r];
+      earlier.max[r] = later.max[r];
+      continue;
+    }
+    const float max = std::max(earlier.max[r], later.max[r]);
+    const float a = Weight(earlier.max[r], max), b = Weight(later.max[r], max);
+    for (uint32_t i = 0; i < head_dim; ++i) to[i] = to[i] * a + from[i] * b;
+    earlier.sum[r] = earlier.sum[r] * a + later.sum[r] * b;
+    earlier.max[r] = max;
   }
 }
 
