@@ -21,17 +21,29 @@ using DU = hn::RebindToUnsigned<DF>;
 using VF = hn::Vec<DF>;
 constexpr size_t kN = hn::MaxLanes(DF());
 
+// Masked loads and stores leave the lanes that are not wanted alone from AVX2 on; below, Highway reads
+// and writes whole vectors, beyond the row's end.
+constexpr bool kMasksMemory = HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2;
+
 [[gnu::always_inline]] inline VF LoadFirst(const float* p, size_t n) {
   const DF d;
-  return n >= kN ? hn::LoadU(d, p) : hn::MaskedLoad(hn::FirstN(d, n), d, p);
+  if (n >= kN) return hn::LoadU(d, p);
+  if constexpr (kMasksMemory) return hn::MaskedLoad(hn::FirstN(d, n), d, p);
+  float first[kN] = {};
+  for (size_t i = 0; i < n; ++i) first[i] = p[i];
+  return hn::LoadU(d, first);
 }
 
 [[gnu::always_inline]] inline void StoreFirst(VF v, float* p, size_t n) {
   const DF d;
   if (n >= kN) {
     hn::StoreU(v, d, p);
-  } else {
+  } else if constexpr (kMasksMemory) {
     hn::BlendedStore(v, hn::FirstN(d, n), d, p);
+  } else {
+    float first[kN];
+    hn::StoreU(v, d, first);
+    for (size_t i = 0; i < n; ++i) p[i] = first[i];
   }
 }
 

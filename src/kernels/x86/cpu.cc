@@ -10,6 +10,7 @@ namespace edgewise::kernels {
 namespace {
 
 struct Features {
+  bool sse4 = false;
   bool avx2 = false;
   bool avx_vnni = false;
   bool avx512_vnni = false;
@@ -28,6 +29,8 @@ Features Detect() {
   Features found;
   uint32_t a, b, c, d;
   if (__get_cpuid(1, &a, &b, &c, &d) == 0) return found;
+  // SSSE3, SSE4.1, SSE4.2 and POPCNT: what -msse4.2 lets the compiler use.
+  found.sse4 = Bit(c, 9) && Bit(c, 19) && Bit(c, 20) && Bit(c, 23);
   const bool fma = Bit(c, 12), osxsave = Bit(c, 27), avx = Bit(c, 28), f16c = Bit(c, 29);
   if (!osxsave || !avx || !fma || !f16c) return found;
   constexpr uint64_t kYmm = 0x6, kZmm = 0xe6;  // SSE, AVX; and opmask, upper and high ZMM
@@ -49,6 +52,7 @@ bool CpuSupports(Isa isa) {
   static const Features features = Detect();
   switch (isa) {
     case Isa::kPlain: return true;
+    case Isa::kSse4: return features.sse4;
     case Isa::kAvx2: return features.avx2;
     case Isa::kAvx2Vnni: return features.avx_vnni;
     case Isa::kAvx512Vnni: return features.avx512_vnni;
@@ -59,6 +63,7 @@ bool CpuSupports(Isa isa) {
 const KernelTable* SimdTable(Isa isa) {
   switch (isa) {
     case Isa::kPlain: return nullptr;
+    case Isa::kSse4: return &kSse4Table;
     case Isa::kAvx2: return &kAvx2Table;
     case Isa::kAvx2Vnni: return &kAvx2VnniTable;
     case Isa::kAvx512Vnni: return &kAvx512VnniTable;

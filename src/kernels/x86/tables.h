@@ -5,6 +5,7 @@
 
 namespace edgewise::kernels {
 
+extern const KernelTable kSse4Table;
 extern const KernelTable kAvx2Table;
 extern const KernelTable kAvx2VnniTable;
 extern const KernelTable kAvx512VnniTable;
