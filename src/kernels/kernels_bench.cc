@@ -1,13 +1,15 @@
 // Speed of the kernels, per instruction set and type, beside the roofs of this machine measured in
 // the same run: bytes read from memory per second, and integer multiply-adds per second.
 //
-// Rates count what the formula needs (every weight byte once, two operations per multiply-add) and
-// CPU time, so that a busy machine disturbs them little. Weights of a decode case are larger than
-// any cache here; a case's result is checked against the plain kernels before it is timed.
+// Rates count what the formula needs (every weight byte once, two operations per multiply-add). One
+// thread's rates are of CPU time, so that a busy machine disturbs them little. A case's result is checked
+// against the plain kernels before it is timed.
 #include <benchmark/benchmark.h>
 
 #include <cmath>
+#include <mutex>
 #include <string>
+#include <thread>
 
 #include "kernels/roof.h"
 #include "kernels/test_data.h"
@@ -16,33 +18,53 @@
 namespace edgewise::kernels {
 namespace {
 
-constexpr uint32_t kWidth = 2048;             // TinyLlama's
-constexpr size_t kWeightBytes = 64ull << 20;  // for decode: beyond the L3 share of two cores
+constexpr uint32_t kWidth = 2048;  // TinyLlama's
+// Weights of a decode case: more than any cache holds, and a part that stays in L2 (compute alone).
+constexpr size_t kWeightBytes = 1024ull << 20, kCachedBytes = 512ull << 10;
+constexpr size_t kPoolBytes = 64ull << 20;
+constexpr uint32_t kRowsPerCall = 128;  // the executor's largest chunk
+constexpr uint32_t kCallsPerPass = 64;
 constexpr uint32_t kPromptRows = 256, kPromptColumns = 128;
 
+// Weights for all decode cases, one type at a time: rows drawn from a pool of random ones (random bits for
+// all of it take longer than the benchmark), so that no two pages are alike.
+std::span<const std::byte> Weights(DType type) {
+  static std::mutex mutex;
+  static const GuardedBytes data(kWeightBytes);
+  static int filled = -1;
+  const std::lock_guard lock(mutex);
+  const size_t row_bytes = RowBytes(type, kWidth), rows = kWeightBytes / row_bytes;
+  if (filled != static_cast<int>(type)) {
+    filled = static_cast<int>(type);
+    Random random(1);
+    std::vector<std::byte> pool(kPoolBytes / row_bytes * row_bytes);
+    FillWeights(type, pool, random);
+    for (size_t i = 0; i < rows; ++i) {
+      const size_t from = random() % (pool.size() / row_bytes);
+      std::memcpy(data.data() + i * row_bytes, pool.data() + from * row_bytes, row_bytes);
+    }
+  }
+  return data.span();
+}
+
+// Activations and results of calls on `rows` rows at most.
 struct Case {
-  Case(DType type, uint32_t row_count, uint32_t columns, const KernelTable& table)
-      : rows(row_count),
+  Case(DType type, uint32_t rows_at_most, uint32_t columns, const KernelTable& table)
+      : rows(rows_at_most),
         m(columns),
         row_bytes(RowBytes(type, kWidth)),
         x_bytes(ActivationBytes(ActivationFormatOf(type), kWidth)),
-        w(rows * row_bytes),
         x(m * x_bytes),
         y(size_t{rows} * m) {
     Random random(1);
-    // One row of random blocks, repeated: random bits for all of it take longer than the benchmark.
-    FillWeights(type, w.span().first(row_bytes), random);
-    for (uint32_t i = 1; i < rows; ++i) {
-      std::memcpy(w.data() + i * row_bytes, w.data(), row_bytes);
-    }
     for (uint32_t j = 0; j < m; ++j) {
       table.quantize(ActivationFormatOf(type), NormalFloats(kWidth, random).data(), kWidth,
                      x.data() + j * x_bytes);
     }
   }
 
-  MatMulArgs Args(uint32_t row_count) {
-    return {.w = w.data(),
+  MatMulArgs Args(const std::byte* w, uint32_t row_count) {
+    return {.w = w,
             .w_stride = row_bytes,
             .x = x.data(),
             .x_stride = x_bytes,
@@ -53,37 +75,63 @@ struct Case {
             .m = m};
   }
 
+  // Whether the first result of the kernel is that of the plain one.
+  bool Agrees(MatMulKernel kernel, DType type, const std::byte* w) {
+    KernelsFor(Isa::kPlain).matmul(type, ShapeOf(m)).run(Args(w, 1));
+    const float expected = y[0];
+    kernel.run(Args(w, rows));
+    return std::abs(y[0] - expected) <= 1e-3f * (1 + std::abs(expected));
+  }
+
   uint32_t rows, m;
   size_t row_bytes, x_bytes;
-  GuardedBytes w, x;
+  GuardedBytes x;
   std::vector<float> y;
 };
 
-void MatMul(benchmark::State& state, Isa isa, DType type, uint32_t m) {
-  const KernelTable& table = KernelsFor(isa);
-  const size_t row_bytes = RowBytes(type, kWidth);
-  const bool decode = m < kPromptColumns;
-  const uint32_t rows = decode ? static_cast<uint32_t>(kWeightBytes / row_bytes) : kPromptRows;
-  Case c(type, rows, m, table);
+void SetRates(benchmark::State& state, double rows, double row_bytes, double m) {
+  using benchmark::Counter;
+  state.counters["GB/s"] = Counter(rows * row_bytes / 1e9, Counter::kIsRate);
+  state.counters["GOP/s"] = Counter(2 * rows * kWidth * m / 1e9, Counter::kIsRate);
+}
 
-  KernelsFor(Isa::kPlain).matmul(type, ShapeOf(m)).run(c.Args(1));
-  const float expected = c.y[0];
-  const MatMulKernel kernel = table.matmul(type, ShapeOf(m));
-  const MatMulArgs args = c.Args(rows);
-  kernel.run(args);
-  if (std::abs(c.y[0] - expected) > 1e-3f * (1 + std::abs(expected))) {
-    state.SkipWithError("differs from the plain kernels");
-    return;
+// One or a few columns, through the first `bytes` of the weights call by call as the executor would, each
+// of several threads through a part of its own.
+void Decode(benchmark::State& state, Isa isa, DType type, uint32_t m, size_t bytes) {
+  const std::byte* w = Weights(type).data();
+  Case c(type, kRowsPerCall, m, KernelsFor(isa));
+  const MatMulKernel kernel = KernelsFor(isa).matmul(type, ShapeOf(m));
+  if (!c.Agrees(kernel, type, w)) return state.SkipWithError("differs from the plain kernels");
+  const size_t call_bytes = kRowsPerCall * c.row_bytes;
+  const size_t calls = bytes / call_bytes / static_cast<size_t>(state.threads());
+  w += static_cast<size_t>(state.thread_index()) * calls * call_bytes;
+  size_t call = 0;
+  for (auto _ : state) {
+    for (uint32_t i = 0; i < kCallsPerPass; ++i) {
+      const size_t following = (call + 1) % calls;
+      MatMulArgs args = c.Args(w + call * call_bytes, kRowsPerCall);
+      args.next = w + following * call_bytes;
+      args.next_bytes = call_bytes;
+      kernel.run(args);
+      call = following;
+    }
+    benchmark::ClobberMemory();
   }
+  SetRates(state, double(state.iterations()) * kCallsPerPass * kRowsPerCall, double(c.row_bytes), m);
+  state.SetLabel(kernel.how);
+}
+
+void Prefill(benchmark::State& state, Isa isa, DType type) {
+  const std::byte* w = Weights(type).data();
+  Case c(type, kPromptRows, kPromptColumns, KernelsFor(isa));
+  const MatMulKernel kernel = KernelsFor(isa).matmul(type, MatMulShape::kMany);
+  if (!c.Agrees(kernel, type, w)) return state.SkipWithError("differs from the plain kernels");
+  const MatMulArgs args = c.Args(w, kPromptRows);
   for (auto _ : state) {
     kernel.run(args);
     benchmark::ClobberMemory();
   }
-  const double macs = double(rows) * kWidth * m * double(state.iterations());
-  using benchmark::Counter;
-  state.counters["GB/s"] = Counter(
-      double(rows) * double(row_bytes) * double(state.iterations()) / 1e9, Counter::kIsRate);
-  state.counters["GOP/s"] = Counter(2 * macs / 1e9, Counter::kIsRate);
+  SetRates(state, double(state.iterations()) * kPromptRows, double(c.row_bytes), kPromptColumns);
   state.SetLabel(kernel.how);
 }
 
@@ -154,13 +202,14 @@ void SwiGlu(benchmark::State& state, Isa isa) {
       double(kWidth) * double(state.iterations()) / 1e9, benchmark::Counter::kIsRate);
 }
 
-// The roofs, on one core: memory read, integer and float multiply-adds on registers.
-void RoofRead(benchmark::State& state) {
-  const GuardedBytes data(kWeightBytes);
-  std::memset(data.data(), 1, data.size());  // untouched pages would all be the page of zeros
-  for (auto _ : state) benchmark::DoNotOptimize(ReadAll(data.span(), {4, 2048}));
-  state.counters["GB/s"] = benchmark::Counter(
-      double(kWeightBytes) * double(state.iterations()) / 1e9, benchmark::Counter::kIsRate);
+// The roofs: memory read, integer and float multiply-adds on registers.
+void RoofRead(benchmark::State& state, Reader reader) {
+  const size_t part = kWeightBytes / static_cast<size_t>(state.threads());
+  const std::span<const std::byte> data = Weights(DType::kQ8_0).subspan(
+      part * static_cast<size_t>(state.thread_index()), part);
+  for (auto _ : state) benchmark::DoNotOptimize(ReadAll(data, reader));
+  state.counters["GB/s"] =
+      benchmark::Counter(double(part) * double(state.iterations()) / 1e9, benchmark::Counter::kIsRate);
 }
 
 void RoofPeak(benchmark::State& state, PeakLoop loop) {
@@ -170,19 +219,40 @@ void RoofPeak(benchmark::State& state, PeakLoop loop) {
   state.SetLabel(loop.what);
 }
 
+// With one thread, and with as many as there are cores (in real time, which is what they share).
+template <typename... Args>
+void OneAndAllCores(const std::string& name, Args... args) {
+  benchmark::RegisterBenchmark(name.c_str(), args...);
+  const unsigned cores = std::thread::hardware_concurrency();
+  if (cores > 1) {
+    benchmark::RegisterBenchmark(name.c_str(), args...)->Threads(static_cast<int>(cores))->UseRealTime();
+  }
+}
+
 // From the tables, so that a new type or instruction set needs no line here.
 const bool registered = [] {
-  benchmark::RegisterBenchmark("roof/read", RoofRead);
+  for (const Reader& reader : {Reader{4, 0}, Reader{2, 2048}, Reader{4, 2048}}) {
+    OneAndAllCores("roof/read/streams:" + std::to_string(reader.streams) +
+                       "/prefetch:" + std::to_string(reader.prefetch),
+                   RoofRead, reader);
+  }
   for (Isa isa : SupportedIsas()) {
     const std::string name = NameOf(isa);
     benchmark::RegisterBenchmark(("roof/integers/" + name).c_str(), RoofPeak, IntegerPeakLoop(isa));
     benchmark::RegisterBenchmark(("roof/floats/" + name).c_str(), RoofPeak, FloatPeakLoop(isa));
     for (const TypeInfo& info : AllTypes()) {
-      for (uint32_t m : {1u, 4u, kFewColumns, kPromptColumns}) {
-        benchmark::RegisterBenchmark(
-            ("matmul/" + name + "/" + info.name + "/m:" + std::to_string(m)).c_str(), MatMul, isa,
-            info.type, m);
+      const std::string product = "matmul/" + name + "/" + info.name + "/m:";
+      OneAndAllCores(product + "1", Decode, isa, info.type, 1, kWeightBytes);
+      for (uint32_t m : {4u, kFewColumns}) {
+        benchmark::RegisterBenchmark((product + std::to_string(m)).c_str(), Decode, isa, info.type, m,
+                                     kWeightBytes);
       }
+      for (uint32_t m : {1u, 4u, kFewColumns}) {
+        benchmark::RegisterBenchmark((product + std::to_string(m) + "/cached").c_str(), Decode, isa,
+                                     info.type, m, kCachedBytes);
+      }
+      benchmark::RegisterBenchmark((product + std::to_string(kPromptColumns)).c_str(), Prefill, isa,
+                                   info.type);
     }
     for (DType type : {DType::kF32, DType::kF16, DType::kQ8_0, DType::kQ4_0}) {
       for (uint32_t rows : {1u, 8u, 256u}) {

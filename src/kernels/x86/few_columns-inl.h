@@ -1,123 +1,168 @@
-// Products of quantised weights with one or a few columns. Lanes run along k: blocks are unpacked in
-// registers straight from the mapped weights, and each block's dot is summed across its lanes. Bound by
-// memory. The arithmetic is that of plain_matmul.cc, bit for bit: exact integer dots per block, one
-// chain of fused multiply-adds over the blocks of a row. Rows beyond the last are the last row again,
-// computed and not stored.
+// Products of quantised weights with one to a few columns: bound by memory, if the rest stays below it.
+// Lanes are rows: kLanes rows are transposed in registers (row_lanes-inl.h), block by block, and every
+// column broadcasts its codes against them, so that unpacking is paid once for all columns. The
+// arithmetic is that of plain_matmul.cc, bit for bit: exact integer dots per block, one chain of fused
+// multiply-adds over the blocks of a row. Rows beyond the last are the last row again, computed and not
+// stored.
 #pragma once
 
 #include "kernels/activation.h"
+#include "kernels/x86/row_lanes-inl.h"
 #include "kernels/x86/weight_rows-inl.h"
 
 namespace edgewise::kernels {
 namespace {
 
-template <typename Type>
-void FewColumns32(const MatMulArgs& a) {
-  using Block = typename Type::Block;
-  constexpr int kRows = 8;
-  const uint32_t blocks = a.k / kBlock32;
-  for (uint32_t i = 0; i < a.rows; i += kRows) {
-    const Block* rows[kRows];
-    RowPointers<Block, kRows>(a, i, rows);
-    for (uint32_t j = 0; j < a.m; ++j) {
-      const ActivationQ8_0 x = ViewQ8_0(a.x + j * a.x_stride, a.k);
-      NextRows<Block, kRows> next(a, i, j == 0);
-      __m256 sum = _mm256_setzero_ps();
-      for (uint32_t b = 0; b < blocks; ++b) {
-        next.Fetch();
-        const __m256i codes = Load256(x.codes + size_t{b} * kBlock32);
-        __m256i dots[kRows];
-        alignas(16) uint16_t d[kRows];
-        [[maybe_unused]] alignas(16) uint16_t m[kRows];
-#pragma GCC unroll 8
-        for (int r = 0; r < kRows; ++r) {
-          const Block& block = rows[r][b];
-          const __m256i w = Operand<Type>(block);
-          dots[r] = kSignTrick<Type> ? DotAdd(_mm256_setzero_si256(), _mm256_abs_epi8(w),
-                                              _mm256_sign_epi8(codes, w))
-                                     : DotAdd(_mm256_setzero_si256(), w, codes);
-          d[r] = block.d;
-          if constexpr (Type::kMin) m[r] = block.m;
-        }
-        __m256i dot = SumEach8(dots);
-        if constexpr (kZeroOf<Type> != 0) {
-          dot = _mm256_sub_epi32(dot, _mm256_set1_epi32(kZeroOf<Type> * x.sums[b]));
-        }
-        const __m256 scale = _mm256_set1_ps(x.scales[b]);
-        const __m256 d8 = _mm256_cvtph_ps(Load128(d));
-        sum = _mm256_fmadd_ps(_mm256_mul_ps(d8, scale), _mm256_cvtepi32_ps(dot), sum);
-        if constexpr (Type::kMin) {
-          const __m256 total = _mm256_set1_ps(static_cast<float>(x.sums[b]));
-          sum = _mm256_fmadd_ps(_mm256_mul_ps(_mm256_cvtph_ps(Load128(m)), scale), total, sum);
-        }
-      }
-      float sums[kRows];
-      _mm256_storeu_ps(sums, sum);
-      StoreRows<kRows>(sums, a.rows - i, a.y + j * a.y_stride + i);
-    }
+constexpr int kCodesPerWord = 4;
+constexpr int kWords32 = kBlock32 / kCodesPerWord;
+
+// ---- 32-blocks: out[g] = codes 4 g .. 4 g + 3 of block b of every row ----
+
+template <typename Block>
+[[gnu::always_inline]] inline void NibbleWords(const LaneRows<Block>& rows, uint32_t b,
+                                               Ints out[kWords32]) {
+  Ints packed[4];
+  Words(rows, b, offsetof(Block, qs), packed);
+#pragma GCC unroll 4
+  for (int g = 0; g < 4; ++g) {
+    out[g] = BitsOf(packed[g], 0, 15);
+    out[4 + g] = BitsOf(packed[g], 4, 15);
   }
 }
 
-// Scale 2 j in the lower and 2 j + 1 in the upper half, as 16-bit factors.
-template <int kSub>
-[[gnu::always_inline]] inline __m256i Factor(const int16_t scales[16], int j) {
-  if constexpr (kSub == 32) return _mm256_set1_epi16(scales[2 * j]);
-  return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_set1_epi16(scales[2 * j])),
-                                 _mm_set1_epi16(scales[2 * j + 1]), 1);
+// Adds bit i of qh as 16 to code i: its byte is spread over the four bytes of a word, and what is left of
+// it by masking out one bit each is at least 16 or nothing.
+template <typename Block>
+[[gnu::always_inline]] inline void AddFifthBits(const LaneRows<Block>& rows, uint32_t b,
+                                                Ints codes[kWords32]) {
+  const Ints odd = Word(rows, b, offsetof(Block, qh));
+  const Ints even = ShiftLeft<4>(odd);
+  const Ints one_each = SetInts(static_cast<int32_t>(0x80402010));
+#pragma GCC unroll 8
+  for (int g = 0; g < kWords32; ++g) {
+    const int at = g / 2 * 0x01010101;
+    const Ints spread = PickBytes(
+        g % 2 == 0 ? even : odd,
+        Repeat128(_mm_setr_epi32(at, at + 0x04040404, at + 0x08080808, at + 0x0c0c0c0c)));
+    codes[g] = Or(codes[g], LeastBytes(And(spread, one_each), SetBytes(16)));
+  }
 }
 
-// Here maddubs serves VNNI too: K codes have at most six bits, and the multiplication by the
-// sub-block's scale then is the pair dot itself.
-template <typename Type>
-void FewColumnsK(const MatMulArgs& a) {
+[[gnu::always_inline]] inline void CodeWords(const LaneRows<BlockQ4_0>& rows, uint32_t b,
+                                             Ints out[kWords32]) {
+  NibbleWords(rows, b, out);
+}
+[[gnu::always_inline]] inline void CodeWords(const LaneRows<BlockQ4_1>& rows, uint32_t b,
+                                             Ints out[kWords32]) {
+  NibbleWords(rows, b, out);
+}
+[[gnu::always_inline]] inline void CodeWords(const LaneRows<BlockQ5_0>& rows, uint32_t b,
+                                             Ints out[kWords32]) {
+  NibbleWords(rows, b, out);
+  AddFifthBits(rows, b, out);
+}
+[[gnu::always_inline]] inline void CodeWords(const LaneRows<BlockQ5_1>& rows, uint32_t b,
+                                             Ints out[kWords32]) {
+  NibbleWords(rows, b, out);
+  AddFifthBits(rows, b, out);
+}
+// Signed codes: with 128 added for VNNI.
+[[gnu::always_inline]] inline void CodeWords(const LaneRows<BlockQ8_0>& rows, uint32_t b,
+                                             Ints out[kWords32]) {
+  Words(rows, b, offsetof(BlockQ8_0, qs), out);
+  Words(rows, b, offsetof(BlockQ8_0, qs) + 16, out + 4);
+#pragma GCC unroll 8
+  for (int g = 0; kVnni && g < kWords32; ++g) out[g] = Xor(out[g], SetBytes(-128));
+}
+[[gnu::always_inline]] inline void CodeWords(const LaneRows<BlockIQ4_NL>& rows, uint32_t b,
+                                             Ints out[kWords32]) {
+  NibbleWords(rows, b, out);
+  const Ints levels = Repeat128(
+      _mm_xor_si128(Load128(kIq4NlValues), _mm_set1_epi8(static_cast<char>(kVnni ? 128 : 0))));
+#pragma GCC unroll 8
+  for (int g = 0; g < kWords32; ++g) out[g] = PickBytes(levels, out[g]);
+}
+
+// sum + the dot of kGroups words of codes with as many words of x, times `factor` when kScaled.
+//   factor  per row: 32 bits wide for VNNI, else 16 bits twice
+//   kMaxCode  largest unsigned code: how many products AVX2 may add in 16 bits before widening
+//   kSigned   the codes are signed bytes (AVX2 only)
+template <int kGroups, int kMaxCode, bool kSigned, bool kScaled>
+[[gnu::always_inline]] inline Ints DotWords(const Ints codes[kGroups], const int8_t* x,
+                                            [[maybe_unused]] Ints factor, Ints sum) {
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+  Ints dot = kScaled ? ZeroInts() : sum;
+#pragma GCC unroll 8
+  for (int g = 0; g < kGroups; ++g) {
+#if defined(__AVX512VNNI__)
+    dot = _mm512_dpbusd_epi32(dot, codes[g], Broadcast(x + kCodesPerWord * g));
+#else
+    dot = _mm256_dpbusd_avx_epi32(dot, codes[g], Broadcast(x + kCodesPerWord * g));
+#endif
+  }
+  return kScaled ? Add(sum, Mul(dot, factor)) : dot;
+#else
+  constexpr int kFit = kSigned ? 1 : 32767 / (kMaxCode * 127 * 2);
+  constexpr int kStep = kFit < kGroups ? kFit : kGroups;
+  static_assert(kGroups % kStep == 0);
+  if constexpr (!kScaled) factor = _mm256_set1_epi16(1);
+#pragma GCC unroll 8
+  for (int g0 = 0; g0 < kGroups; g0 += kStep) {
+    Ints pairs{};
+#pragma GCC unroll 8
+    for (int g = g0; g < g0 + kStep; ++g) {
+      const Ints four = Broadcast(x + kCodesPerWord * g);
+      const Ints p = kSigned ? _mm256_maddubs_epi16(_mm256_abs_epi8(codes[g]),
+                                                    _mm256_sign_epi8(four, codes[g]))
+                             : _mm256_maddubs_epi16(codes[g], four);
+      pairs = g == g0 ? p : _mm256_add_epi16(pairs, p);
+    }
+    sum = Add(sum, _mm256_madd_epi16(pairs, factor));
+  }
+  return sum;
+#endif
+}
+
+// One column (kOne) keeps its sums in registers; of several, up to kFewColumns, they lie in L1.
+template <typename Type, bool kOne>
+void FewColumns32(const MatMulArgs& a) {
   using Block = typename Type::Block;
-  constexpr int kRows = 4;
-  static_assert(Type::kMaxCode * 127 * 2 < 32768);
-  const uint32_t blocks = a.k / kBlockK;
-  for (uint32_t i = 0; i < a.rows; i += kRows) {
-    const Block* rows[kRows];
-    RowPointers<Block, kRows>(a, i, rows);
-    for (uint32_t j = 0; j < a.m; ++j) {
-      const ActivationQ8_K x = ViewQ8_K(a.x + j * a.x_stride, a.k);
-      NextRows<Block, kRows> next(a, i, j == 0);
-      __m128 sum = _mm_setzero_ps();
-      for (uint32_t b = 0; b < blocks; ++b) {
-        next.Fetch();
-        const int8_t* codes = x.codes + size_t{b} * kBlockK;
-        const __m256i sums16 = Load256(x.sums + size_t{b} * 16);
-        __m256i dots[kRows], offsets[kRows];
-        alignas(16) uint16_t d[8] = {};
-        [[maybe_unused]] alignas(16) uint16_t dmin[8] = {};
-#pragma GCC unroll 8
-        for (int r = 0; r < kRows; ++r) {
-          const Block& block = rows[r][b];
-          const __m256i scales = Type::Scales(block);
-          alignas(32) int16_t scale[16];
-          _mm256_store_si256(reinterpret_cast<__m256i*>(scale), scales);
-          __m256i dot = _mm256_setzero_si256();
-#pragma GCC unroll 8
-          for (int s = 0; s < 8; ++s) {
-            const __m256i pairs =
-                _mm256_maddubs_epi16(Type::Codes(block, s), Load256(codes + 32 * s));
-            dot = PairDotAdd(dot, pairs, Factor<Type::kSub>(scale, s));
-          }
-          offsets[r] = _mm256_madd_epi16(Type::Offsets(block, scales), sums16);
-          dots[r] = Type::kMin ? dot : _mm256_sub_epi32(dot, offsets[r]);
-          d[r] = block.d;
-          if constexpr (Type::kMin) dmin[r] = block.dmin;
+  // Blocks to a line: every lane's next line is asked for in as many turns.
+  constexpr uint32_t kTurns = sizeof(Block) > 32 ? 2 : 4;
+  const uint32_t blocks = a.k / kBlock32, columns = kOne ? 1 : a.m;
+  LaneRows<Block> rows(a);
+  for (uint32_t step = 0; step < rows.steps(); ++step) {
+    rows.Go(step);
+    Floats sum[kOne ? 1 : kFewColumns];
+    for (uint32_t j = 0; j < columns; ++j) sum[j] = ZeroFloats();
+    for (uint32_t b = 0; b < blocks; ++b) {
+#pragma GCC unroll 16
+      for (uint32_t r = 0; r < kLanes / kTurns; ++r) {
+        rows.template Fetch<1>(static_cast<int>(b % kTurns * (kLanes / kTurns) + r), b);
+      }
+      Ints codes[kWords32];
+      CodeWords(rows, b, codes);
+      const Floats d = Halves(rows, b, offsetof(Block, d));
+      [[maybe_unused]] Floats m;
+      if constexpr (Type::kMin) m = Halves(rows, b, offsetof(Block, m));
+      const std::byte* column = a.x;
+      for (uint32_t j = 0; j < columns; ++j, column += a.x_stride) {
+        const ActivationQ8_0 x = ViewQ8_0(column, a.k);
+        Ints dot = ZeroInts();
+        // -kZero * sum as a pair dot: the sum fits the lower 16 bits, and the upper factor is zero.
+        if constexpr (kZeroOf<Type> != 0) {
+          dot = PairDotAdd(dot, SetInts(-kZeroOf<Type> & 0xffff), Broadcast(x.sums + b));
         }
-        const __m128 scale = _mm_set1_ps(x.scales[b]);
-        const __m128 d4 = _mm_cvtph_ps(Load128(d));
-        sum = _mm_fmadd_ps(_mm_mul_ps(d4, scale), _mm_cvtepi32_ps(SumEach4(dots)), sum);
+        dot = DotWords<kWords32, Type::kMaxCode, kSignTrick<Type>, false>(
+            codes, x.codes + size_t{b} * kBlock32, ZeroInts(), dot);
+        const Floats scale = SetFloats(x.scales[b]);
+        sum[j] = MulAdd(Mul(d, scale), ToFloats(dot), sum[j]);
         if constexpr (Type::kMin) {
-          const __m128 dmin4 = _mm_cvtph_ps(Load128(dmin));
-          sum = _mm_fnmadd_ps(_mm_mul_ps(dmin4, scale), _mm_cvtepi32_ps(SumEach4(offsets)), sum);
+          sum[j] = MulAdd(Mul(m, scale), ToFloats(Broadcast(x.sums + b)), sum[j]);
         }
       }
-      float sums[kRows];
-      _mm_storeu_ps(sums, sum);
-      StoreRows<kRows>(sums, a.rows - i, a.y + j * a.y_stride + i);
     }
+    for (uint32_t j = 0; j < columns; ++j) rows.Store(step, j, sum[j]);
   }
 }
 

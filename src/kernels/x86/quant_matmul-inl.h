@@ -1,25 +1,20 @@
 // The kernels of the quantised weight types, by type and shape.
 #pragma once
 
-#include "kernels/x86/few_columns-inl.h"
+#include "kernels/x86/few_columns_k-inl.h"
 #include "kernels/x86/many_columns-inl.h"
 
 namespace edgewise::kernels {
 namespace {
 
-// From this many columns on, interleaving a panel pays: it costs about as much as six columns of
-// products (three on AVX2), a column without a panel about as much as four (two).
-constexpr uint32_t kPanelColumns = kLanes == 16 ? 2 : 3;
+constexpr const char* kFewHow =
+    kLanes == 16 ? "16 rows transposed in registers" : "8 rows transposed in registers";
+
 template <typename T>
 MatMulKernel Kernel32(MatMulShape shape) {
   switch (shape) {
-    case MatMulShape::kOne: return {FewColumns32<T>, "8 rows at once, lanes along k"};
-    case MatMulShape::kFew:
-      return {[](const MatMulArgs& a) {
-                if (a.m < kPanelColumns) return FewColumns32<T>(a);
-                ManyColumns<Shape32<T>>(a);
-              },
-              "interleaved on the fly"};
+    case MatMulShape::kOne: return {FewColumns32<T, true>, kFewHow};
+    case MatMulShape::kFew: return {FewColumns32<T, false>, kFewHow};
     case MatMulShape::kMany: break;
   }
   return {ManyColumns<Shape32<T>>, "interleaved on the fly"};
@@ -28,13 +23,8 @@ MatMulKernel Kernel32(MatMulShape shape) {
 template <typename T>
 MatMulKernel KernelK(MatMulShape shape) {
   switch (shape) {
-    case MatMulShape::kOne: return {FewColumnsK<T>, "4 rows at once, lanes along k"};
-    case MatMulShape::kFew:
-      return {[](const MatMulArgs& a) {
-                if (a.m < kPanelColumns) return FewColumnsK<T>(a);
-                ManyColumns<ShapeK<T>>(a);
-              },
-              "interleaved on the fly"};
+    case MatMulShape::kOne: return {FewColumnsK<T, true>, kFewHow};
+    case MatMulShape::kFew: return {FewColumnsK<T, false>, kFewHow};
     case MatMulShape::kMany: break;
   }
   return {ManyColumns<ShapeK<T>>, "interleaved on the fly"};
