@@ -1,5 +1,6 @@
 #include "base/thread_pool.h"
 
+#include <array>
 #include <system_error>
 
 #include "base/cpus.h"
@@ -8,35 +9,15 @@
 namespace edgewise {
 namespace {
 
-// About 10 microseconds of polling. A phase of a small model ends within that; a kernel sleep and
-// wake-up costs 50 or more here. Longer spinning only burns the core of a neighbour.
-constexpr int kSpins = 400;
-
 // Taken off the number of workers inside when a job is closed.
 constexpr int32_t kClosed = 1 << 20;
 static_assert(kClosed > kMaxThreads);
 
-void Pause() {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
-// Until over(value).
-template <typename Over>
-void Wait(const std::atomic<uint32_t>& value, Over&& over) {
-  for (int i = 0; i < kSpins; ++i) {
-    if (over(value.load(std::memory_order_acquire))) return;
-    Pause();
-  }
-  for (;;) {
-    const uint32_t now = value.load(std::memory_order_acquire);
-    if (over(now)) return;
-    value.wait(now, std::memory_order_acquire);
-  }
-}
+// Microseconds of sleep before a waiter looks whether those it waits for get any time, doubled up to
+// the most. A piece that runs is left alone, however long it takes.
+constexpr uint32_t kPatience = 50, kMostPatience = 1600;
+// How many of them it looks at.
+constexpr size_t kWatched = 8;
 
 }  // namespace
 
@@ -52,13 +33,13 @@ ThreadPool::ThreadPool(int threads, bool pin) : inside_(-kClosed) {
                 StrCat("threads is ", threads, ": choose between 1 and ", kMaxThreads));
   }
   std::vector<int> cpus = pin ? CpusByCore() : std::vector<int>();
-  if (cpus.size() < static_cast<size_t>(threads)) cpus.clear();
+  if (cpus.size() < static_cast<size_t>(threads)) cpus.assign(static_cast<size_t>(threads), -1);
+  seats_ = std::vector<Seat>(static_cast<size_t>(threads));
   team_.reserve(static_cast<size_t>(threads) - 1);
   // threads() is team_.size() + 1; workers first look at it inside a job, after all have started.
   try {
     for (int index = 1; index < threads; ++index) {
-      team_.emplace_back([this, index] { Work(index); });
-      if (!cpus.empty()) PinTo(team_.back().native_handle(), cpus[static_cast<size_t>(index)]);
+      team_.emplace_back([this, index, cpu = cpus[static_cast<size_t>(index)]] { Work(index, cpu); });
     }
   } catch (const std::system_error& error) {
     const size_t started = team_.size();
@@ -66,37 +47,30 @@ ThreadPool::ThreadPool(int threads, bool pin) : inside_(-kClosed) {
     throw Error(ErrorCode::kLimit, StrCat("the system gives ", started + 1, " of ", threads,
                                           " threads (", error.code().message(), "): use fewer"));
   }
-  if (!cpus.empty()) PinTo(pthread_self(), cpus.front());
+  if (cpus.front() >= 0) PinTo(pthread_self(), cpus.front());
 }
 
 ThreadPool::~ThreadPool() { Stop(); }
 
 void ThreadPool::Stop() {
   stop_.store(true, std::memory_order_relaxed);
-  job_number_.fetch_add(1, std::memory_order_release);
-  job_number_.notify_all();
+  job_number_.Set(job_number_.Get() + 1);
   for (std::thread& thread : team_) thread.join();
 }
 
 void ThreadPool::Run(FunctionRef<void(Worker&)> job) {
-  first_phase_ = phase_.load(std::memory_order_relaxed);
+  first_phase_ = phase_.Get();
   Worker worker(*this, 0, first_phase_);
   if (team_.empty()) return job(worker);
+  const uint32_t number = job_number_.Get() + 1;
+  seats_[0].Occupy();  // by whichever thread calls
   job_ = &job;
   inside_.store(0, std::memory_order_release);
-  job_number_.fetch_add(1, std::memory_order_release);
-  job_number_.notify_all();
+  job_number_.Set(number);
   job(worker);
   // Closed: who has not come will not, and the job object lives until everybody inside has left.
-  int32_t inside = inside_.fetch_sub(kClosed, std::memory_order_acq_rel) - kClosed;
-  for (int i = 0; inside != -kClosed && i < kSpins; ++i) {
-    Pause();
-    inside = inside_.load(std::memory_order_acquire);
-  }
-  while (inside != -kClosed) {
-    inside_.wait(inside, std::memory_order_acquire);
-    inside = inside_.load(std::memory_order_acquire);
-  }
+  if (inside_.fetch_sub(kClosed, std::memory_order_acq_rel) == 0) return;
+  WaitUntil(left_, 0, Seat::kInside, [&](uint32_t left) { return left == number; });
 }
 
 // False when the job is over. Acquires what Run() wrote before it opened the job.
@@ -109,20 +83,30 @@ bool ThreadPool::Enter() {
 }
 
 void ThreadPool::Leave() {
-  if (inside_.fetch_sub(1, std::memory_order_acq_rel) - 1 == -kClosed) inside_.notify_all();
+  // The number is this job's: the next one does not begin before the caller has seen it.
+  if (inside_.fetch_sub(1, std::memory_order_acq_rel) - 1 == -kClosed) left_.Set(job_number_.Get());
 }
 
-void ThreadPool::Work(int index) {
+void ThreadPool::Work(int index, int cpu) {
+  if (cpu >= 0) PinTo(pthread_self(), cpu);
+  Seat& seat = seats_[static_cast<size_t>(index)];
+  seat.Occupy();
   uint32_t seen = 0;
   for (;;) {
-    Wait(job_number_, [&](uint32_t number) { return number != seen; });
+    const auto is_new = [&](uint32_t number) { return number != seen; };
+    if (!job_number_.Poll(is_new)) {
+      while (!is_new(job_number_.Get())) job_number_.Sleep(seen, 0);
+      Spread(index);
+    }
     if (stop_.load(std::memory_order_relaxed)) return;
-    seen = job_number_.load(std::memory_order_acquire);
+    seen = job_number_.Get();
     if (!Enter()) continue;
-    seen = job_number_.load(std::memory_order_relaxed);  // of the job that we are in
+    seat.Raise(Seat::kInside);
+    seen = job_number_.Get();  // of the job that we are in
     Worker worker(*this, index, first_phase_);
     (*job_)(worker);
     Leave();
+    seat.Lower(Seat::kOutside);
   }
 }
 
@@ -130,12 +114,49 @@ void ThreadPool::FinishPiece(uint32_t phase, uint32_t done, uint32_t total) {
   if (done_.fetch_add(done, std::memory_order_acq_rel) + done != total) return;
   done_.store(0, std::memory_order_relaxed);
   ticket_.store(uint64_t{phase + 1} << 32, std::memory_order_release);
-  phase_.store(phase + 1, std::memory_order_release);
-  if (!team_.empty()) phase_.notify_all();
+  phase_.Set(phase + 1);
 }
 
-void ThreadPool::WaitFor(uint32_t phase) {
-  Wait(phase_, [&](uint32_t running) { return static_cast<int32_t>(running - phase) > 0; });
+void ThreadPool::WaitForPhase(int index, uint32_t phase) {
+  WaitUntil(phase_, index, Seat::kWorking,
+            [&](uint32_t running) { return static_cast<int32_t>(running - phase) > 0; });
+}
+
+// A kernel that finds all cores busy wakes a thread beside the one that woke it, where the two of them
+// would share what one core gives while a neighbour has the other to itself.
+void ThreadPool::Spread(int index) {
+  if (index == 0) return;  // the others make room for the caller
+  const int here = sched_getcpu();
+  Seat& own = seats_[static_cast<size_t>(index)];
+  const auto taken = [&](int cpu) {
+    return std::any_of(seats_.begin(), seats_.end(),
+                       [&](const Seat& seat) { return &seat != &own && seat.cpu() == cpu; });
+  };
+  if (!taken(here)) return;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (own.MayUse(cpu) && !taken(cpu)) return own.GoTo(cpu);
+  }
+}
+
+template <typename Over>
+void ThreadPool::WaitUntil(WaitWord& word, int index, Seat::Hold hold, Over&& over) {
+  if (word.Poll(over)) return;
+  for (uint32_t patience = kPatience;; patience = std::min(2 * patience, kMostPatience)) {
+    std::array<std::pair<Seat*, int64_t>, kWatched> watched;
+    size_t count = 0;
+    for (size_t i = 0; i < seats_.size() && count < kWatched; ++i) {
+      if (static_cast<int>(i) == index) continue;
+      const int64_t time = seats_[i].HeldCpuTime(hold);
+      if (time >= 0) watched[count++] = {&seats_[i], time};
+    }
+    const uint32_t now = word.Get();
+    if (over(now)) return;
+    word.Sleep(now, patience);
+    if (over(word.Get())) return Spread(index);
+    for (size_t i = 0; i < count; ++i) {
+      if (watched[i].first->HeldCpuTime(hold) == watched[i].second) watched[i].first->MoveHere();
+    }
+  }
 }
 
 }  // namespace edgewise

@@ -10,7 +10,8 @@
 //   scheduled meanwhile finds the phases it missed finished, and passes through them. So a job may read
 //   and write shared data inside chunks only; what it does between them must be its own.
 // - Waiting spins for some microseconds and then sleeps in the kernel: a spinning team stalls itself
-//   when there are more runnable threads than cores.
+//   when there are more runnable threads than cores. Who waits for a thread that its core was taken
+//   from lends it the own one (seat.h).
 //
 // Nothing allocates after construction; a job must not throw. One thread at a time may call Run().
 #pragma once
@@ -22,6 +23,8 @@
 #include <vector>
 
 #include "base/function_ref.h"
+#include "base/seat.h"
+#include "base/wait_word.h"
 
 namespace edgewise {
 
@@ -89,28 +92,35 @@ class ThreadPool {
 
  private:
   friend class Worker;
-  void Work(int index);
+  void Work(int index, int cpu);
   bool Enter();
   void Leave();
   void Stop();
   void FinishPiece(uint32_t phase, uint32_t done, uint32_t total);
-  void WaitFor(uint32_t phase);
+  void WaitForPhase(int index, uint32_t phase);
+  // Called after sleep: leaves a core that another of the team has for one that nobody of it has.
+  void Spread(int index);
+  // Waits until over(word), helping those who hold the others up.
+  template <typename Over>
+  void WaitUntil(WaitWord& word, int index, Seat::Hold hold, Over&& over);
 
   // The next piece of `phase`, sized by size(left); empty when all is handed out or the phase is over.
   template <typename Size>
   Chunk32 Take(uint32_t phase, uint32_t total, Size&& size);
 
   std::vector<std::thread> team_;
+  std::vector<Seat> seats_;  // by worker
   const FunctionRef<void(Worker&)>* job_ = nullptr;
   uint32_t first_phase_ = 0;  // of the job
   std::atomic<bool> stop_{false};
 
   // Each on a cache line of its own: they are written by all workers.
-  alignas(64) std::atomic<uint32_t> job_number_{0};
-  alignas(64) std::atomic<int32_t> inside_;     // workers in the job, less kClosed when it is closed
-  alignas(64) std::atomic<uint64_t> ticket_{0}; // running phase << 32 | next index to hand out
-  alignas(64) std::atomic<uint32_t> done_{0};   // indices of the running phase that are finished
-  alignas(64) std::atomic<uint32_t> phase_{0};  // the running phase; what waiters sleep on
+  alignas(64) WaitWord job_number_;
+  alignas(64) std::atomic<int32_t> inside_;      // workers in the job, less kClosed when it is closed
+  alignas(64) WaitWord left_;                    // the job number that all have left
+  alignas(64) std::atomic<uint64_t> ticket_{0};  // running phase << 32 | next index to hand out
+  alignas(64) std::atomic<uint32_t> done_{0};    // indices of the running phase that are finished
+  alignas(64) WaitWord phase_;                   // the running phase
 };
 
 template <typename Size>
@@ -131,28 +141,34 @@ template <typename F>
 void Worker::ForChunks(uint32_t total, uint32_t grain, F&& f) {
   if (total == 0) return;
   const uint32_t phase = phase_++;
+  Seat& seat = pool_.seats_[static_cast<size_t>(index_)];
   for (;;) {
     const Chunk32 chunk = pool_.Take(phase, total, [&](uint32_t) { return grain; });
     if (chunk.empty()) break;
+    seat.Raise(Seat::kWorking);
     f(chunk.begin, chunk.end);
     pool_.FinishPiece(phase, chunk.end - chunk.begin, total);
+    seat.Lower(Seat::kInside);
   }
-  pool_.WaitFor(phase);
+  pool_.WaitForPhase(index_, phase);
 }
 
 template <typename First, typename F>
 void Worker::ForShares(uint32_t total, uint32_t grain, uint32_t most, First&& first, F&& f) {
   if (total == 0) return;
   const uint32_t phase = phase_++;
+  Seat& seat = pool_.seats_[static_cast<size_t>(index_)];
   for (bool is_first = true;; is_first = false) {
     const Chunk32 piece =
         pool_.Take(phase, total, [&](uint32_t left) { return ShareOf(left, grain, most); });
     if (piece.empty()) break;
+    seat.Raise(Seat::kWorking);
     if (is_first) first(piece.begin, piece.end);
     f(piece.begin, piece.end);
     pool_.FinishPiece(phase, piece.end - piece.begin, total);
+    seat.Lower(Seat::kInside);
   }
-  pool_.WaitFor(phase);
+  pool_.WaitForPhase(index_, phase);
 }
 
 }  // namespace edgewise
