@@ -97,11 +97,6 @@ template <int kBits>
 [[gnu::always_inline]] inline Ints PairDotAdd(Ints acc, Ints a, Ints b) {
   return _mm512_dpwssd_epi32(acc, a, b);
 }
-// The even and the odd bytes as 16-bit numbers.
-[[gnu::always_inline]] inline Ints EvenBytes(Ints a) {
-  return _mm512_srai_epi16(_mm512_slli_epi16(a, 8), 8);
-}
-[[gnu::always_inline]] inline Ints OddBytes(Ints a) { return _mm512_srai_epi16(a, 8); }
 [[gnu::always_inline]] inline Floats ToFloats(Ints a) { return _mm512_cvtepi32_ps(a); }
 [[gnu::always_inline]] inline Floats AsFloats(Ints a) { return _mm512_castsi512_ps(a); }
 [[gnu::always_inline]] inline Floats Sub(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
@@ -119,14 +114,6 @@ template <int kBits>
 // kLanes binary16 values.
 [[gnu::always_inline]] inline Floats LoadHalves(const uint16_t* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-}
-// Lanes 4 q .. 4 q + 3 = 16 bytes (the lower or upper half) of row 4 q + i.
-template <bool kUpper>
-[[gnu::always_inline]] inline Ints Quarters(const __m256i rows[kLanes], int i) {
-  constexpr int kPick = kUpper ? 0x31 : 0x20;
-  const __m256i low = _mm256_permute2x128_si256(rows[i], rows[4 + i], kPick);
-  const __m256i high = _mm256_permute2x128_si256(rows[8 + i], rows[12 + i], kPick);
-  return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
 }
 #else
 constexpr int kLanes = 8;
@@ -165,10 +152,6 @@ template <int kBits>
 [[gnu::always_inline]] inline Ints UnpackHigh64(Ints a, Ints b) {
   return _mm256_unpackhi_epi64(a, b);
 }
-[[gnu::always_inline]] inline Ints EvenBytes(Ints a) {
-  return _mm256_srai_epi16(_mm256_slli_epi16(a, 8), 8);
-}
-[[gnu::always_inline]] inline Ints OddBytes(Ints a) { return _mm256_srai_epi16(a, 8); }
 [[gnu::always_inline]] inline Floats ToFloats(Ints a) { return _mm256_cvtepi32_ps(a); }
 [[gnu::always_inline]] inline Floats AsFloats(Ints a) { return _mm256_castsi256_ps(a); }
 [[gnu::always_inline]] inline Floats Sub(Floats a, Floats b) { return _mm256_sub_ps(a, b); }
@@ -186,16 +169,7 @@ template <int kBits>
 [[gnu::always_inline]] inline Floats LoadHalves(const uint16_t* p) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
-template <bool kUpper>
-[[gnu::always_inline]] inline Ints Quarters(const __m256i rows[kLanes], int i) {
-  return _mm256_permute2x128_si256(rows[i], rows[4 + i], kUpper ? 0x31 : 0x20);
-}
 #endif
-
-// The lower 16 bits of a below those of b.
-[[gnu::always_inline]] inline Ints JoinLow16(Ints a, Ints b) {
-  return Add(And(a, SetInts(0xffff)), ShiftLeft<16>(b));
-}
 
 // The 32-bit word at p in every lane.
 [[gnu::always_inline]] inline Ints Broadcast(const void* p) {
@@ -204,23 +178,24 @@ template <bool kUpper>
   return SetInts(word);
 }
 
-// The 32 bytes of each of kLanes rows as eight vectors: store(g, v), where v holds bytes 4 g .. 4 g + 3
-// of every row, rows in order.
+// The 32 bytes of each of eight rows as eight vectors: store(g, v), where v holds bytes 4 g .. 4 g + 3 of
+// every row, rows in order.
 template <typename Store>
-[[gnu::always_inline]] inline void Interleave(const __m256i rows[kLanes], Store store) {
-#pragma GCC unroll 8
+[[gnu::always_inline]] inline void Interleave8(const __m256i rows[8], Store store) {
+#pragma GCC unroll 2
   for (int half = 0; half < 2; ++half) {
-    Ints a[4];
-#pragma GCC unroll 8
+    __m256i a[4];
+#pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
-      a[i] = half == 0 ? Quarters<false>(rows, i) : Quarters<true>(rows, i);
+      a[i] = half == 0 ? _mm256_permute2x128_si256(rows[i], rows[4 + i], 0x20)
+                       : _mm256_permute2x128_si256(rows[i], rows[4 + i], 0x31);
     }
-    const Ints t0 = UnpackLow32(a[0], a[1]), t1 = UnpackHigh32(a[0], a[1]);
-    const Ints t2 = UnpackLow32(a[2], a[3]), t3 = UnpackHigh32(a[2], a[3]);
-    store(4 * half, UnpackLow64(t0, t2));
-    store(4 * half + 1, UnpackHigh64(t0, t2));
-    store(4 * half + 2, UnpackLow64(t1, t3));
-    store(4 * half + 3, UnpackHigh64(t1, t3));
+    const __m256i t0 = _mm256_unpacklo_epi32(a[0], a[1]), t1 = _mm256_unpackhi_epi32(a[0], a[1]);
+    const __m256i t2 = _mm256_unpacklo_epi32(a[2], a[3]), t3 = _mm256_unpackhi_epi32(a[2], a[3]);
+    store(4 * half, _mm256_unpacklo_epi64(t0, t2));
+    store(4 * half + 1, _mm256_unpackhi_epi64(t0, t2));
+    store(4 * half + 2, _mm256_unpacklo_epi64(t1, t3));
+    store(4 * half + 3, _mm256_unpackhi_epi64(t1, t3));
   }
 }
 

@@ -6,7 +6,7 @@
 // Of the loops, from the outside: kQuantBlockColumns columns, whose activations stay in L2;
 // kQuantPanelRows rows; a piece of their length, whose panel fills half of a 32 KiB L1; the tile's columns,
 // whose share of the piece stays in L1 too, and for which what a product needs beside the codes is computed
-// once; the panel's groups of kTileRows rows.
+// once; the panel's groups of kQuantTileRows rows.
 #pragma once
 
 #include <cstring>
@@ -18,10 +18,30 @@
 namespace edgewise::kernels {
 namespace {
 
-constexpr uint32_t kQuantPanelRows = 32, kPanelGroups = kQuantPanelRows / kTileRows;
+constexpr uint32_t kQuantPanelRows = 32, kPanelGroups = kQuantPanelRows / kQuantTileRows;
 constexpr uint32_t kPanelCodeBytes = 16 * 1024;
 // Filling a panel costs as much as two or three columns of products.
 constexpr uint32_t kQuantBlockColumns = 256;
+
+constexpr const char* kPanelHow = kLanes == 16 ? "interleaved panels, tiles of 32 x 6, vpdpbusd"
+                                  : kVnni      ? "interleaved panels, tiles of 16 x 3, vpdpbusd"
+                                               : "interleaved panels, tiles of 16 x 3, vpmaddubsw";
+
+[[gnu::always_inline]] inline void Store256(void* p, __m256i x) {
+  _mm256_storeu_si256(static_cast<__m256i*>(p), x);
+}
+// The even and the odd bytes as 16-bit numbers.
+[[gnu::always_inline]] inline __m256i EvenBytes(__m256i x) {
+  return _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8);
+}
+[[gnu::always_inline]] inline __m256i OddBytes(__m256i x) { return _mm256_srai_epi16(x, 8); }
+
+// binary16 numbers of eight rows, collected one by one: widened later than the next are collected, so that
+// the load finds them in the cache, not in eight stores that it would have to wait for.
+struct EightHalves {
+  alignas(16) uint16_t h[8];
+  [[gnu::always_inline]] void Widen(float* to) const { _mm256_storeu_ps(to, _mm256_cvtph_ps(Load128(h))); }
+};
 
 template <typename T>
 struct Panel32 {
@@ -29,38 +49,42 @@ struct Panel32 {
   using View = ActivationQ8_0;
   static constexpr uint32_t kBlockSize = kBlock32;
   static constexpr bool kWide = kSignTrick<T>;
-  static constexpr size_t kBlockBytes = kBlock32 * kTileRows * (kWide ? 2 : 1);
+  static constexpr const char* kHow = kWide ? "interleaved panels, tiles of 16 x 3, vpmaddwd of widened codes"
+                                            : kPanelHow;
+  static constexpr size_t kBlockBytes = kBlock32 * kQuantTileRows * (kWide ? 2 : 1);
   static constexpr uint32_t kBlocks = kPanelCodeBytes / (kBlockBytes * kPanelGroups);
+  static_assert(kBlocks % 8 == 0);
 
   alignas(64) int8_t codes[kPanelGroups][kBlocks][kBlockBytes];
-  alignas(64) float d[kPanelGroups][kBlocks][kTileRows];
-  alignas(64) float m[kPanelGroups][T::kMin ? kBlocks : 1][kTileRows];
+  alignas(64) float d[kPanelGroups][kBlocks][kQuantTileRows];
+  alignas(64) float m[kPanelGroups][T::kMin ? kBlocks : 1][kQuantTileRows];
 
-  // Vector v of the rows of a group.
-  void Fill(const typename T::Block* const rows[kLanes], uint32_t first, uint32_t blocks, uint32_t group,
-            int v) {
+  // Eight rows of a group, from its row `at` on.
+  void Fill(const typename T::Block* const rows[8], uint32_t first, uint32_t blocks, uint32_t group,
+            uint32_t at) {
+    EightHalves scales[kBlocks], mins[kBlocks];
     for (uint32_t b = 0; b < blocks; ++b) {
-      __m256i bytes[kLanes];
-      alignas(32) uint16_t d16[kLanes];
-      [[maybe_unused]] alignas(32) uint16_t m16[kLanes];
-#pragma GCC unroll 16
-      for (int r = 0; r < kLanes; ++r) {
+      __m256i bytes[8];
+#pragma GCC unroll 8
+      for (int r = 0; r < 8; ++r) {
         const auto& block = rows[r][first + b];
         bytes[r] = Operand<T>(block);
-        d16[r] = block.d;
-        if constexpr (T::kMin) m16[r] = block.m;
+        scales[b].h[r] = block.d;
+        if constexpr (T::kMin) mins[b].h[r] = block.m;
       }
-      int8_t* to = codes[group][b] + v * 4 * kLanes;
-      Interleave(bytes, [to](int g, Ints four) {
+      int8_t* to = codes[group][b] + 4 * at;
+      Interleave8(bytes, [to](int g, __m256i four) {
         if constexpr (kWide) {
-          StoreInts(to + 2 * g * kGroupBytes, EvenBytes(four));
-          StoreInts(to + (2 * g + 1) * kGroupBytes, OddBytes(four));
+          Store256(to + 2 * g * kGroupBytes, EvenBytes(four));
+          Store256(to + (2 * g + 1) * kGroupBytes, OddBytes(four));
         } else {
-          StoreInts(to + g * kGroupBytes, four);
+          Store256(to + g * kGroupBytes, four);
         }
       });
-      StoreFloats(d[group][b] + v * kLanes, LoadHalves(d16));
-      if constexpr (T::kMin) StoreFloats(m[group][b] + v * kLanes, LoadHalves(m16));
+    }
+    for (uint32_t b = 0; b < blocks; ++b) {
+      scales[b].Widen(d[group][b] + at);
+      if constexpr (T::kMin) mins[b].Widen(m[group][b] + at);
     }
   }
 
@@ -68,7 +92,7 @@ struct Panel32 {
   struct Columns {
     static constexpr bool kStart = kZeroOf<T> != 0;
     const int8_t* codes[kQuantTileColumns];
-    const float* scales[kQuantTileColumns];
+    alignas(32) float scales[kQuantTileColumns][kBlocks];
     alignas(32) int32_t start[kQuantTileColumns][kStart ? kBlocks : 1];  // kMagicBits - zero point * sum
     alignas(32) float total[kQuantTileColumns][T::kMin ? kBlocks : 1];
     alignas(32) int16_t wide[kQuantTileColumns][kWide ? kBlocks * kBlock32 : 1];
@@ -76,22 +100,38 @@ struct Panel32 {
     void Set(int c, const std::byte* row, uint32_t k, uint32_t first, uint32_t blocks) {
       const View x = ViewQ8_0(row, k);
       codes[c] = x.codes + size_t{first} * kBlock32;
-      scales[c] = x.scales + first;
       const int32_t* sums = x.sums + first;
-      if constexpr (kStart) {
-        for (uint32_t b = 0; b < blocks; ++b) start[c][b] = kMagicBits - kZeroOf<T> * sums[b];
-      }
-      if constexpr (T::kMin) {
-        for (uint32_t b = 0; b < blocks; ++b) total[c][b] = static_cast<float>(sums[b]);
+      uint32_t b = 0;
+      for (; b + 8 <= blocks; b += 8) SetBlocks(c, b, x.scales + first + b, sums + b);
+      if (b < blocks) {
+        float last_scales[8] = {};
+        int32_t last_sums[8] = {};
+        for (uint32_t i = 0; b + i < blocks; ++i) {
+          last_scales[i] = x.scales[first + b + i];
+          last_sums[i] = sums[b + i];
+        }
+        SetBlocks(c, b, last_scales, last_sums);
       }
       if constexpr (kWide) {
         for (uint32_t b = 0; b < blocks; ++b) {
-          const Ints bytes = LoadInts(codes[c] + b * kBlock32);
-          StoreInts(wide[c] + b * kBlock32, EvenBytes(bytes));
-          StoreInts(wide[c] + b * kBlock32 + kBlock32 / 2, OddBytes(bytes));
+          const __m256i bytes = Load256(codes[c] + b * kBlock32);
+          Store256(wide[c] + b * kBlock32, EvenBytes(bytes));
+          Store256(wide[c] + b * kBlock32 + kBlock32 / 2, OddBytes(bytes));
         }
         codes[c] = reinterpret_cast<const int8_t*>(wide[c]);
       }
+    }
+
+    [[gnu::always_inline]] void SetBlocks(int c, uint32_t b, const float eight_scales[8],
+                                          const int32_t eight_sums[8]) {
+      _mm256_store_ps(scales[c] + b, _mm256_loadu_ps(eight_scales));
+      [[maybe_unused]] const __m256i sums = Load256(eight_sums);
+      if constexpr (kStart) {
+        const __m256i zeros = _mm256_mullo_epi32(sums, _mm256_set1_epi32(kZeroOf<T>));
+        _mm256_store_si256(reinterpret_cast<__m256i*>(start[c] + b),
+                           _mm256_sub_epi32(_mm256_set1_epi32(kMagicBits), zeros));
+      }
+      if constexpr (T::kMin) _mm256_store_ps(total[c] + b, _mm256_cvtepi32_ps(sums));
     }
   };
 
@@ -145,68 +185,71 @@ struct PanelK {
   using Type = T;
   using View = ActivationQ8_K;
   static constexpr uint32_t kBlockSize = kBlockK;
+  static constexpr const char* kHow = kPanelHow;
   static constexpr uint32_t kBlocks = kPanelCodeBytes / (kBlockK * kQuantPanelRows);
   static constexpr int kScales = static_cast<int>(kBlockK) / T::kSub;
   static constexpr int kOffsets = kScales / 2;  // two 16-bit factors in each
 
-  alignas(64) int8_t codes[kPanelGroups][kBlocks][kBlockK * kTileRows];
-  alignas(64) int32_t scales[kPanelGroups][kBlocks][kScales][kTileRows];  // as AddScaledDots wants them
-  alignas(64) int32_t offsets[kPanelGroups][kBlocks][kOffsets][kTileRows];  // of zero points negative
-  alignas(64) float d[kPanelGroups][kBlocks][kTileRows];
-  alignas(64) float dmin[kPanelGroups][kBlocks][kTileRows];
+  alignas(64) int8_t codes[kPanelGroups][kBlocks][kBlockK * kQuantTileRows];
+  alignas(64) int32_t scales[kPanelGroups][kBlocks][kScales][kQuantTileRows];  // as AddScaledDots wants them
+  alignas(64) int32_t offsets[kPanelGroups][kBlocks][kOffsets][kQuantTileRows];  // of zero points negative
+  alignas(64) float d[kPanelGroups][kBlocks][kQuantTileRows];
+  alignas(64) float dmin[kPanelGroups][kBlocks][kQuantTileRows];
 
-  void Fill(const typename T::Block* const rows[kLanes], uint32_t first, uint32_t blocks, uint32_t group,
-            int v) {
+  // Eight rows of a group, from its row `at` on.
+  void Fill(const typename T::Block* const rows[8], uint32_t first, uint32_t blocks, uint32_t group,
+            uint32_t at) {
+    EightHalves ds[kBlocks], dmins[kBlocks];
     for (uint32_t b = 0; b < blocks; ++b) {
-      __m256i lanes[kLanes];
+      __m256i lanes[8], scales16[8];
       for (int j = 0; j < 8; ++j) {
-#pragma GCC unroll 16
-        for (int r = 0; r < kLanes; ++r) lanes[r] = T::Codes(rows[r][first + b], j);
-        int8_t* to = codes[group][b] + j * kBlock32 * kTileRows + v * 4 * kLanes;
-        Interleave(lanes, [to](int g, Ints four) { StoreInts(to + g * kGroupBytes, four); });
+#pragma GCC unroll 8
+        for (int r = 0; r < 8; ++r) lanes[r] = T::Codes(rows[r][first + b], j);
+        int8_t* to = codes[group][b] + j * kBlock32 * kQuantTileRows + 4 * at;
+        Interleave8(lanes, [to](int g, __m256i four) { Store256(to + g * kGroupBytes, four); });
       }
-      alignas(32) uint16_t d16[kLanes];
-      [[maybe_unused]] alignas(32) uint16_t dmin16[kLanes];
-      __m256i scales16[kLanes];
-      for (int r = 0; r < kLanes; ++r) {
+      for (int r = 0; r < 8; ++r) {
         const auto& block = rows[r][first + b];
         scales16[r] = T::Scales(block);
         lanes[r] = T::Offsets(block, scales16[r]);
         if constexpr (!T::kMin) lanes[r] = _mm256_sub_epi16(_mm256_setzero_si256(), lanes[r]);
-        d16[r] = block.d;
-        if constexpr (T::kMin) dmin16[r] = block.dmin;
+        ds[b].h[r] = block.d;
+        if constexpr (T::kMin) dmins[b].h[r] = block.dmin;
       }
-      Interleave(scales16, [&](int p, Ints pair) { FillScales(scales[group][b], v, p, pair); });
-      Ints even = ZeroInts();
-      Interleave(lanes, [&](int p, Ints pair) {
-        if constexpr (T::kSub == 32) {
-          if (p % 2 == 0) {
-            even = pair;
-          } else {
-            StoreInts(offsets[group][b][p / 2] + v * kLanes, JoinLow16(even, pair));
-          }
+      Interleave8(scales16, [&](int p, __m256i pair) { FillScales(scales[group][b], at, p, pair); });
+      __m256i even = _mm256_setzero_si256();
+      Interleave8(lanes, [&](int p, __m256i pair) {
+        if constexpr (T::kSub == 16) {
+          Store256(offsets[group][b][p] + at, pair);
+        } else if (p % 2 == 0) {
+          even = pair;
         } else {
-          StoreInts(offsets[group][b][p] + v * kLanes, pair);
+          Store256(offsets[group][b][p / 2] + at, _mm256_blend_epi16(even, pair, 0xaa));
         }
       });
-      StoreFloats(d[group][b] + v * kLanes, LoadHalves(d16));
-      if constexpr (T::kMin) StoreFloats(dmin[group][b] + v * kLanes, LoadHalves(dmin16));
+    }
+    for (uint32_t b = 0; b < blocks; ++b) {
+      ds[b].Widen(d[group][b] + at);
+      if constexpr (T::kMin) dmins[b].Widen(dmin[group][b] + at);
     }
   }
 
-  // pair  scales 2 p and 2 p + 1 of every row, 16 bits each
-  [[gnu::always_inline]] static void FillScales(int32_t scales[][kTileRows], int v, int p, Ints pair) {
-    const Ints low = SetInts(0xffff), odd = ShiftRight<16>(pair);
+  // pair  scales 2 p and 2 p + 1 of eight rows, 16 bits each
+  [[gnu::always_inline]] static void FillScales(int32_t scales[][kQuantTileRows], uint32_t at, int p,
+                                                __m256i pair) {
+    const __m256i zero = _mm256_setzero_si256(), left = _mm256_slli_epi32(pair, 16);
     if constexpr (T::kSub == 32) {
-      StoreInts(scales[p] + v * kLanes, kVnni ? And(pair, low) : pair);
+      Store256(scales[p] + at, kVnni ? _mm256_blend_epi16(pair, zero, 0xaa) : pair);
     } else if constexpr (!kVnni) {
-      StoreInts(scales[2 * p] + v * kLanes, JoinLow16(pair, pair));
-      StoreInts(scales[2 * p + 1] + v * kLanes, JoinLow16(odd, odd));
+      const __m256i right = _mm256_srli_epi32(pair, 16);
+      Store256(scales[2 * p] + at, _mm256_blend_epi16(pair, left, 0xaa));
+      Store256(scales[2 * p + 1] + at, _mm256_blend_epi16(right, pair, 0xaa));
+    } else if constexpr (kPairScale<T::kMaxCode>) {
+      Store256(scales[2 * p] + at, _mm256_blend_epi16(pair, zero, 0xaa));
+      Store256(scales[2 * p + 1] + at, _mm256_srli_epi32(pair, 16));
     } else {
-      constexpr bool kPair = kPairScale<T::kMaxCode>;
-      StoreInts(scales[2 * p] + v * kLanes,
-                kPair ? And(pair, low) : ShiftRight<16>(ShiftLeft<16>(pair)));
-      StoreInts(scales[2 * p + 1] + v * kLanes, kPair ? And(odd, low) : odd);
+      Store256(scales[2 * p] + at, _mm256_srai_epi32(left, 16));
+      Store256(scales[2 * p + 1] + at, _mm256_srai_epi32(pair, 16));
     }
   }
 
@@ -246,7 +289,7 @@ struct PanelK {
       }
       if constexpr (!T::kMin) AddOffsets<kColumns>(x, group, b, dot);
       for (int s = 0; s < kScales; ++s) {
-        AddScaledDots<kColumns, T::kSub, T::kMaxCode>(codes[group][b] + s * T::kSub * kTileRows, at,
+        AddScaledDots<kColumns, T::kSub, T::kMaxCode>(codes[group][b] + s * T::kSub * kQuantTileRows, at,
                                                       scales[group][b][s], dot);
 #pragma GCC unroll 8
         for (int c = 0; c < kColumns; ++c) at[c] += T::kSub;
@@ -300,6 +343,7 @@ struct PanelK {
 #pragma GCC unroll 2
         for (int v = 0; v < kRowVectors; ++v) {
           offset[v][c] = PairDotAdd(offset[v][c], factors[v], two);
+          Pin(offset[v][c]);
         }
       }
     }
@@ -336,12 +380,12 @@ void ColumnBlock(const MatMulArgs& a, uint32_t first_column, uint32_t columns) {
     const Block* rows[kQuantPanelRows];
     RowPointers<Block, kQuantPanelRows>(a, i, rows);
     const uint32_t count = a.rows - i < kQuantPanelRows ? a.rows - i : kQuantPanelRows;
-    const uint32_t groups = (count + kTileRows - 1) / kTileRows;
+    const uint32_t groups = (count + kQuantTileRows - 1) / kQuantTileRows;
     std::memset(y, 0, columns * sizeof y[0]);
     for (uint32_t b = 0; b < blocks; b += Panel::kBlocks) {
       const uint32_t piece = blocks - b < Panel::kBlocks ? blocks - b : Panel::kBlocks;
-      for (uint32_t v = 0; v < groups * kRowVectors; ++v) {
-        panel.Fill(rows + v * kLanes, b, piece, v / kRowVectors, v % kRowVectors);
+      for (uint32_t r = 0; r < groups * kQuantTileRows; r += 8) {
+        panel.Fill(rows + r, b, piece, r / kQuantTileRows, r % kQuantTileRows);
       }
       for (uint32_t t = 0; t < tiles; ++t) {
         const uint32_t j = static_cast<uint32_t>(uint64_t{columns} * t / tiles);
@@ -349,7 +393,7 @@ void ColumnBlock(const MatMulArgs& a, uint32_t first_column, uint32_t columns) {
         for (uint32_t c = 0; c < width; ++c) {
           x.Set(static_cast<int>(c), a.x + (first_column + j + c) * a.x_stride, a.k, b, piece);
         }
-        for (uint32_t g = 0; g < groups; ++g) AddTile(panel, x, width, g, piece, y[j] + g * kTileRows);
+        for (uint32_t g = 0; g < groups; ++g) AddTile(panel, x, width, g, piece, y[j] + g * kQuantTileRows);
       }
     }
     for (uint32_t j = 0; j < columns; ++j) {
@@ -366,11 +410,6 @@ void ManyColumns(const MatMulArgs& a) {
     ColumnBlock<Panel>(a, first, static_cast<uint32_t>(uint64_t{a.m} * (p + 1) / parts) - first);
   }
 }
-
-template <typename T>
-using Shape32 = Panel32<T>;
-template <typename T>
-using ShapeK = PanelK<T>;
 
 }  // namespace
 }  // namespace edgewise::kernels

@@ -17,7 +17,7 @@ MatMulKernel Kernel32(MatMulShape shape) {
     case MatMulShape::kFew: return {FewColumns32<T, false>, kFewHow};
     case MatMulShape::kMany: break;
   }
-  return {ManyColumns<Shape32<T>>, "interleaved on the fly"};
+  return {ManyColumns<Panel32<T>>, Panel32<T>::kHow};
 }
 
 template <typename T>
@@ -27,7 +27,7 @@ MatMulKernel KernelK(MatMulShape shape) {
     case MatMulShape::kFew: return {FewColumnsK<T, false>, kFewHow};
     case MatMulShape::kMany: break;
   }
-  return {ManyColumns<ShapeK<T>>, "interleaved on the fly"};
+  return {ManyColumns<PanelK<T>>, PanelK<T>::kHow};
 }
 
 // No kernel for the float types.

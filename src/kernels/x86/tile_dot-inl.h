@@ -1,6 +1,6 @@
-// The integer dots of a tile: kTileRows rows by one to kQuantTileColumns columns. Lanes are rows. A word of
-// a column's codes is broadcast once for kRowVectors vectors of weights, and a vector of weights is
-// loaded once for all columns, so that loads (2 in a cycle on most cores) are fewer than products.
+// The integer dots of a tile: kQuantTileRows rows by one to kQuantTileColumns columns. Lanes are rows. A
+// word of a column's codes is broadcast once for kRowVectors vectors of weights, and a vector of weights is
+// loaded once for all columns, so that loads (two in a cycle on most cores) are fewer than products.
 //
 // What a dot of 32 codes of 8 rows and a column costs on AVX2, beside its loads:
 //   4 bits   8 maddubs, 7 adds in 16 bits, 1 madd: sixteen products of 15 * 127 fit 16 bits
@@ -18,11 +18,11 @@ namespace edgewise::kernels {
 namespace {
 
 constexpr int kRowVectors = 2;
-constexpr int kTileRows = kRowVectors * kLanes;
+constexpr int kQuantTileRows = kRowVectors * kLanes;
 // 2 x 3 sums of each of two kinds, two vectors of weights, a broadcast and a product: 16 registers.
 // AVX-512 has 32, and no product of its own.
 constexpr int kQuantTileColumns = kLanes == 16 ? 6 : 3;
-constexpr size_t kGroupBytes = 4 * kTileRows;  // four codes of every row of a tile
+constexpr size_t kGroupBytes = 4 * kQuantTileRows;  // four codes of every row of a tile
 
 // Keeps a sum in its register and the order of additions as written: g++ would add up a tree of all
 // products at the end, keep them on the stack until then, and take twice as long.
@@ -91,7 +91,7 @@ template <int kColumns, int kMaxCode, bool kWide, bool kStart>
 }
 
 // dot += scale * (codes . x) for kSub codes with one scale in a row.
-//   scales  kTileRows of them: 32 bits, with kPairScale the upper half zero
+//   scales  kQuantTileRows of them: 32 bits, with kPairScale the upper half zero
 template <int kColumns, int kSub, int kMaxCode>
 [[gnu::always_inline]] inline void AddScaledDots(const int8_t* w, const int8_t* const x[],
                                                  const int32_t* scales,
@@ -107,7 +107,7 @@ template <int kColumns, int kSub, int kMaxCode>
 #pragma GCC unroll 2
       for (int v = 0; v < kRowVectors; ++v) part[v][c] = ZeroInts();
     }
-    AddDots<kColumns, kCodes / 4>(w + s * kTileRows, at, part);
+    AddDots<kColumns, kCodes / 4>(w + s * kQuantTileRows, at, part);
 #pragma GCC unroll 2
     for (int v = 0; v < kRowVectors; ++v) {
       const Ints scale = LoadInts(scales + v * kLanes);
@@ -209,7 +209,7 @@ template <int kColumns, int kMaxCode, bool kWide, bool kStart>
 }
 
 // dot += scale * (codes . x) for kSub codes with one scale in a row.
-//   scales  kTileRows of them, each twice in 16 bits
+//   scales  kQuantTileRows of them, each twice in 16 bits
 template <int kColumns, int kSub, int kMaxCode>
 [[gnu::always_inline]] inline void AddScaledDots(const int8_t* w, const int8_t* const x[],
                                                  const int32_t* scales,
