@@ -1,15 +1,17 @@
 // What `bench` measures: one test is a prompt or a generation of given length at a given depth of
-// context, on so many threads.
+// context, on so many threads, alone or beside busy processes.
 #pragma once
 
-#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "base/function_ref.h"
+#include "cli/neighbours.h"
 #include "engine/engine.h"
 #include "graph/cost.h"
+#include "kernels/kernels.h"
 #include "kernels/roof.h"
 
 namespace edgewise {
@@ -20,23 +22,67 @@ struct BenchTest {
   uint32_t slots = 1;     // sequences decoded at once
   uint32_t depth = 0;     // positions in the cache beforehand
   uint32_t threads = 1;
+  Neighbourhood beside;
 
   std::string name() const;  // "pp256", "tg32@b4", "pp256@d4096"
   uint64_t tokens() const { return uint64_t{prompt} + uint64_t{generate} * slots; }
 };
 
-// What one run of a test took and counted.
+// What a test made the machine do at least.
+struct Work {
+  Bytes bytes;  // weights and KV
+  Flops int8, narrow, floats;
+
+  Flops flops() const { return int8 + narrow + floats; }
+  Work& operator+=(const Work& other) {
+    bytes += other.bytes;
+    int8 += other.int8;
+    narrow += other.narrow;
+    floats += other.floats;
+    return *this;
+  }
+};
+
+// Which roof a time is held against.
+enum class Bound : uint8_t { kMemory, kCache, kCompute };  // kCache: the weights fit one
+const char* NameOf(Bound bound);
+
+struct RoofShare {
+  double share = 0;  // least time over the time taken
+  Bound bound = Bound::kMemory;
+};
+// Reading and computing overlap, so the longer of both is the least time; computing with integers and
+// with floats does not.
+RoofShare ShareOf(const Work& work, Seconds taken, const kernels::Roof& roof);
+
+// One run of a test. The roofs are of the same number of threads, alone, measured within seconds of it.
 struct BenchSample {
   Seconds elapsed;
-  OpCost counted;
+  Counters counters;
+  Work work;  // the sum of work_by_role
+  std::array<Work, kRoles> work_by_role;
+  kernels::Roof before, after;
+  double load_average = 0;  // at its end
+  Seconds stolen;           // of all CPUs, meanwhile
+
+  kernels::Roof near() const;  // the mean of before and after
+};
+
+// A kernel that a test used.
+struct KernelUse {
+  Role role;
+  DType type;
+  uint32_t k, m;
+  friend bool operator==(const KernelUse&, const KernelUse&) = default;
 };
 
 struct BenchResult {
   BenchTest test;
   std::vector<BenchSample> samples;  // in the order of the repeats
+  std::vector<KernelUse> kernels;    // of its matrix products, by role, each once
 
   double tok_s(const BenchSample& sample) const;
-  BenchSample median() const;  // by time
+  const BenchSample& median() const;  // by time
 };
 
 struct MachineRoof {
@@ -54,23 +100,27 @@ struct BenchPlan {
 struct BenchReport {
   std::vector<BenchResult> results;  // in the order of the plan's tests
   std::vector<MachineRoof> roofs;    // by number of threads
+  uint64_t probe_bytes = 0;
+  bool probe_fits_cache = false;  // its GB/s are partly those of a cache
 };
 
 // The engine that the plan needs for one number of threads. Throws Error(kUsage) as
 // ResolveOptions().
 EngineOptions BenchEngineOptions(const Model& model, const BenchPlan& plan, uint32_t threads);
 
-// Runs each test once to warm up, then `repeats` rounds over all of them, so that a disturbance
-// does not hit one test alone; each round also probes the roofs. progress: rounds of tests done, of
-// how many; it may throw.
+// Runs each test once to warm up, then `repeats` rounds over all of them, each in another order, so that
+// neither a disturbance nor a drift hits one test alone. The roofs are probed before and after each run.
+// progress: runs of tests done, of how many; it may throw.
 BenchReport RunBench(const Model& model, const BenchPlan& plan,
                      FunctionRef<void(uint64_t done, uint64_t total)> progress);
 
-// Seconds that these bytes and operations take at least. The two overlap, so the larger counts.
-struct RoofTime {
-  double memory = 0, compute = 0;
-  double least() const { return std::max(memory, compute); }
+// The work behind what was counted. `step` is one of the steps: it says which roles compute in what.
+std::array<Work, kRoles> WorkOf(const Counters& counters, const Model& model, const Step& step);
+
+// The least, the middle and the largest of some values. Requires one at least.
+struct Figure {
+  double median = 0, min = 0, max = 0;
 };
-RoofTime TimeAtRoof(const OpCost& cost, const MachineRoof& roof, bool integer);
+Figure FigureOf(std::vector<double> values);
 
 }  // namespace edgewise

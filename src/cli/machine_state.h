@@ -1,9 +1,13 @@
-// What else went on in the machine while something was measured. From /proc; zeros without it.
+// What a measurement ran on, and what else went on meanwhile. From /proc and /sys; zeros, empty or
+// "unknown" where the system does not say.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/units.h"
+#include "cli/json.h"
 
 namespace edgewise {
 
@@ -13,6 +17,12 @@ struct MachineState {
 };
 MachineState ReadMachineState();
 
-std::string CpuName();  // "unknown" where the system does not say
+std::string CpuName();
+
+// CPU, cores, caches, instruction sets, memory, system, governor: what a recorded figure needs to mean
+// anything on another day.
+Json MachineJson();
+// The same in a line or two.
+std::string MachineText();
 
 }  // namespace edgewise

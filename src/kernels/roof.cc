@@ -22,7 +22,9 @@ namespace edgewise::kernels {
 namespace {
 
 constexpr uint64_t kLeastProbe = 256 << 20, kMostProbe = 1 << 30;
-constexpr size_t kPieceBytes = 1 << 20;  // a worker's share at a time
+constexpr size_t kPieceBytes = 1 << 20;        // a worker's share at a time
+constexpr size_t kCachedPieceBytes = 64 << 10;  // the same of what may be a few MiB in all
+constexpr uint64_t kCachedBytes = 64 << 20;     // read in a measurement, or it is too short
 constexpr int kPasses = 2;
 constexpr uint32_t kPeakCalls = 400;     // about a millisecond each worker
 
@@ -95,6 +97,9 @@ constexpr uint64_t Ops(int macs_per_step) { return 2ull * kSteps * kChains * mac
   _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, a), _mm256_set1_epi16(1)))
 [[gnu::target("avx2")]] EDGEWISE_PEAK_LOOP(Avx2Integers, __m256i, "x", EDGEWISE_STEP)
 #undef EDGEWISE_STEP
+#define EDGEWISE_STEP(sum, a) _mm256_add_epi16(sum, _mm256_maddubs_epi16(a, a))
+[[gnu::target("avx2")]] EDGEWISE_PEAK_LOOP(Avx2Narrow, __m256i, "x", EDGEWISE_STEP)
+#undef EDGEWISE_STEP
 #define EDGEWISE_STEP(sum, a) _mm256_dpbusd_avx_epi32(sum, a, a)
 [[gnu::target("avx2,avxvnni")]] EDGEWISE_PEAK_LOOP(AvxVnniIntegers, __m256i, "x", EDGEWISE_STEP)
 #undef EDGEWISE_STEP
@@ -111,6 +116,21 @@ constexpr uint64_t Ops(int macs_per_step) { return 2ull * kSteps * kChains * mac
 #endif
 #undef EDGEWISE_PEAK_LOOP
 #undef EDGEWISE_REGISTER
+
+// GB/s of the whole team over `passes` of the data.
+double ReadRate(ThreadPool& pool, std::span<const std::byte> data, size_t piece, uint32_t passes,
+                const Reader& reader) {
+  const auto pieces = static_cast<uint32_t>(data.size() / piece);
+  const Seconds start = Now();
+  pool.Run([&](Worker& worker) {
+    uint64_t sum = 0;
+    worker.ForChunks(pieces * passes, 1, [&](uint32_t begin, uint32_t) {
+      sum += ReadAll(data.subspan(begin % pieces * piece, piece), reader);
+    });
+    sink += sum;
+  });
+  return Bytes(uint64_t{pieces} * piece * passes) / (Now() - start) / 1e9;
+}
 
 // Operations per second of the whole team.
 double PeakOf(ThreadPool& pool, const PeakLoop& loop) {
@@ -137,6 +157,13 @@ PeakLoop IntegerPeakLoop(Isa isa) {
   }
 #endif
   return {"16-bit multiply and add, 128 bits", Ops(8), BaselineIntegers};
+}
+
+PeakLoop NarrowPeakLoop(Isa isa) {
+#if defined(__x86_64__)
+  if (isa == Isa::kAvx2) return {"vpmaddubsw and 16-bit sums, 256 bits", Ops(32), Avx2Narrow};
+#endif
+  return IntegerPeakLoop(isa);
 }
 
 PeakLoop FloatPeakLoop(Isa isa) {
@@ -197,12 +224,9 @@ std::vector<CacheLevel> DataCaches() {
 
 RoofProbe::RoofProbe() {
   const std::vector<CacheLevel> caches = DataCaches();
-  const uint64_t last_cache = caches.empty() ? 0 : caches.back().bytes;
+  if (!caches.empty()) last_cache_ = caches.back().bytes;
   const auto memory = AvailableMemory();
-  data_ = AnonymousMemory(ProbeBytesFor(last_cache, memory ? memory->available : kMostProbe));
-  // A piece is read again after all others were: twice the cache leave little of it even where lines are
-  // replaced at random.
-  fits_cache_ = data_.size() < 2 * last_cache;
+  data_ = AnonymousMemory(ProbeBytesFor(last_cache_, memory ? memory->available : kMostProbe));
   // Written, or all pages would be the one page of zeros; different, or a machine could share them.
   auto* words = reinterpret_cast<uint64_t*>(data_.data());
   uint64_t x = 1;
@@ -212,28 +236,32 @@ RoofProbe::RoofProbe() {
   }
 }
 
-Roof RoofProbe::Measure(ThreadPool& pool) {
+Roof RoofProbe::Measure(ThreadPool& pool, uint64_t resident) {
   Roof roof;
   const Isa isa = Kernels().isa;
-  constexpr uint32_t kShares = std::size(kReaders);
-  const auto pieces = static_cast<uint32_t>(data_.size() / kPieceBytes / kShares);
+  const PeakLoop integers = IntegerPeakLoop(isa), narrow = NarrowPeakLoop(isa);
+  const size_t share = data_.size() / std::size(kReaders) / kPieceBytes * kPieceBytes;
   for (int pass = 0; pass < kPasses; ++pass) {
     // Each reader takes the next share of the buffer, so that it finds what was read longest ago.
     for (const Reader& reader : kReaders) {
-      const std::span<const std::byte> share(data_.data() + at_, pieces * kPieceBytes);
-      at_ = (at_ + share.size()) % (kShares * share.size());
-      const Seconds start = Now();
-      pool.Run([&](Worker& worker) {
-        uint64_t sum = 0;
-        worker.ForChunks(pieces, 1, [&](uint32_t begin, uint32_t) {
-          sum += ReadAll(share.subspan(begin * kPieceBytes, kPieceBytes), reader);
-        });
-        sink += sum;
-      });
-      roof.read_gb_s = std::max(roof.read_gb_s, Bytes(share.size()) / (Now() - start) / 1e9);
+      const std::span<const std::byte> data(data_.data() + at_, share);
+      at_ = (at_ + share) % (share * std::size(kReaders));
+      roof.read_gb_s = std::max(roof.read_gb_s, ReadRate(pool, data, kPieceBytes, 1, reader));
     }
-    roof.int8_gops = std::max(roof.int8_gops, PeakOf(pool, IntegerPeakLoop(isa)) / 1e9);
+    roof.int8_gops = std::max(roof.int8_gops, PeakOf(pool, integers) / 1e9);
+    roof.narrow_gops =
+        std::max(roof.narrow_gops, narrow.run == integers.run ? roof.int8_gops : PeakOf(pool, narrow) / 1e9);
     roof.f32_gops = std::max(roof.f32_gops, PeakOf(pool, FloatPeakLoop(isa)) / 1e9);
+  }
+  // What nearly fills a cache is partly elsewhere.
+  if (resident == 0 || resident > last_cache_ / 2 || resident > data_.size()) return roof;
+  const uint64_t pieces = (resident + kCachedPieceBytes - 1) / kCachedPieceBytes;
+  const std::span<const std::byte> data(data_.data(), pieces * kCachedPieceBytes);
+  const auto passes = static_cast<uint32_t>(1 + kCachedBytes / data.size());
+  ReadRate(pool, data, kCachedPieceBytes, 1, kReaders[0]);  // brings it there
+  for (const Reader& reader : kReaders) {
+    roof.cached_gb_s =
+        std::max(roof.cached_gb_s, ReadRate(pool, data, kCachedPieceBytes, passes, reader));
   }
   return roof;
 }

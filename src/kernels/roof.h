@@ -23,6 +23,9 @@ struct PeakLoop {
 // 8-bit codes into 32-bit sums, with the instructions that the kernels of `isa` use; kPlain: 16-bit
 // vectors of the baseline. Requires a supported isa.
 PeakLoop IntegerPeakLoop(Isa isa);
+// The same for codes of at most 6 bits: without dot-product instructions, several of their products may be
+// added in 16 bits before they are widened (which is left out here: it comes once in 2 to 8 steps).
+PeakLoop NarrowPeakLoop(Isa isa);
 // 32-bit floats, fused where the instruction set has it.
 PeakLoop FloatPeakLoop(Isa isa);
 
@@ -49,8 +52,10 @@ uint64_t ProbeBytesFor(uint64_t last_cache, uint64_t available);
 
 // What a machine reached, all workers of a team together.
 struct Roof {
-  double read_gb_s = 0;  // from memory
+  double read_gb_s = 0;    // from memory
+  double cached_gb_s = 0;  // from the cache that holds the bytes asked for; 0 where none does
   double int8_gops = 0;
+  double narrow_gops = 0;  // of codes of at most 6 bits
   double f32_gops = 0;
 };
 
@@ -61,16 +66,18 @@ class RoofProbe {
   // Throws Error(kLimit) where the system gives no memory.
   RoofProbe();
   // With all workers of the pool, for about a fifth of a second: the best of several short measurements.
-  Roof Measure(ThreadPool& pool);
+  // resident: bytes that are read over and over, a model's weights; 0: no matter.
+  Roof Measure(ThreadPool& pool, uint64_t resident);
 
   uint64_t bytes() const { return data_.size(); }
-  // Whether a part of what is read could stay in a cache from one pass to the next.
-  bool fits_cache() const { return fits_cache_; }
+  // Whether a part of what is read could stay in a cache from one pass to the next. (A piece is read again
+  // after all others were: twice the cache leave little of it even where lines are replaced at random.)
+  bool fits_cache() const { return data_.size() < 2 * last_cache_; }
 
  private:
   AnonymousMemory data_;
+  uint64_t last_cache_ = 0;
   size_t at_ = 0;  // where the next reader begins: it finds what was read longest ago
-  bool fits_cache_ = false;
 };
 
 }  // namespace edgewise::kernels

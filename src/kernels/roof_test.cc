@@ -44,7 +44,7 @@ TEST(RoofTest, CachesGrowWithTheirLevel) {
 
 TEST(RoofTest, EverySupportedIsaHasPeakLoopsThatRun) {
   for (const Isa isa : SupportedIsas()) {
-    for (const PeakLoop& loop : {IntegerPeakLoop(isa), FloatPeakLoop(isa)}) {
+    for (const PeakLoop& loop : {IntegerPeakLoop(isa), NarrowPeakLoop(isa), FloatPeakLoop(isa)}) {
       SCOPED_TRACE(loop.what);
       EXPECT_GT(loop.ops, 0u);
       loop.run();
