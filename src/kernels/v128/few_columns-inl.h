@@ -32,7 +32,7 @@ void FewColumns32(const MatMulArgs& a) {
     NextRows<Block, kGroupRows> next(a, i);
     for (uint32_t j = 0; j < a.m; ++j) {
       const ActivationQ8_0 x = ViewQ8_0(a.x + j * a.x_stride, a.k);
-      Floats sum{};
+      Chain sum = ToChain(Floats{});
       for (uint32_t b = 0; b < blocks; ++b) {
         if (j == 0) next.Fetch();
         const int8_t* codes = x.codes + size_t{b} * kBlock32;
@@ -55,7 +55,7 @@ void FewColumns32(const MatMulArgs& a) {
           sum = MulAddInt(Scaled(LoadHalves(m), x.scales[b]), SetInts(x.sums[b]), sum);
         }
       }
-      StoreGroup(sum, a.rows - i, a.y + j * a.y_stride + i);
+      StoreGroup(ToFloats(sum), a.rows - i, a.y + j * a.y_stride + i);
     }
   }
 }
@@ -86,7 +86,7 @@ void FewColumnsK(const MatMulArgs& a) {
     NextRows<Block, kGroupRows> next(a, i);
     for (uint32_t j = 0; j < a.m; ++j) {
       const ActivationQ8_K x = ViewQ8_K(a.x + j * a.x_stride, a.k);
-      Floats sum{};
+      Chain sum = ToChain(Floats{});
       for (uint32_t b = 0; b < blocks; ++b) {
         if (j == 0) next.Fetch();
         const int8_t* codes = x.codes + size_t{b} * kBlockK;
@@ -116,7 +116,7 @@ void FewColumnsK(const MatMulArgs& a) {
           sum = MulAddInt(Negated(Scaled(LoadHalves(dmin), x.scales[b])), SumEach4(offsets), sum);
         }
       }
-      StoreGroup(sum, a.rows - i, a.y + j * a.y_stride + i);
+      StoreGroup(ToFloats(sum), a.rows - i, a.y + j * a.y_stride + i);
     }
   }
 }

@@ -80,8 +80,8 @@ struct Tile32 {
 
 template <typename T>
 template <int kColumns>
-void Tile32<T>::Run(uint32_t count, const Columns x[], float* const y[]) const {
-  Floats sum[kTileVectors][kColumns];
+[[gnu::noinline]] void Tile32<T>::Run(uint32_t count, const Columns x[], float* const y[]) const {
+  Chain sum[kTileVectors][kColumns];
 #pragma GCC unroll 8
   for (int v = 0; v < kTileVectors; ++v) {
 #pragma GCC unroll 8
@@ -174,7 +174,7 @@ struct TileK {
 
 template <typename T>
 template <int kColumns>
-void TileK<T>::Run(uint32_t count, const Columns x[], float* const y[]) const {
+[[gnu::noinline]] void TileK<T>::Run(uint32_t count, const Columns x[], float* const y[]) const {
   for (uint32_t b = 0; b < count; ++b) {
     const int8_t* column[kColumns];
     Ints dot[kTileVectors][kColumns], total[kTileVectors][kColumns];
@@ -200,7 +200,7 @@ void TileK<T>::Run(uint32_t count, const Columns x[], float* const y[]) const {
 #pragma GCC unroll 8
       for (int c = 0; c < kColumns; ++c) {
         if constexpr (kFoldedZero<T> != 0) total[v][c] = SubInts(total[v][c], offset[v][c]);
-        Floats sum = MulAddInt(TimesScale(factors, x[c], b), total[v][c], LoadChain(y, v, c));
+        Chain sum = MulAddInt(TimesScale(factors, x[c], b), total[v][c], LoadChain(y, v, c));
         if constexpr (T::kMin) {
           const Floats mins = LoadFloats(dmin[b] + 4 * v);
           sum = MulAddDot(Negated(TimesScale(mins, x[c], b)), offset[v][c], sum);

@@ -66,6 +66,11 @@ template <int kShift>
   return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
 }
 
+// Four chains of fused multiply-adds.
+using Chain = Floats;
+[[gnu::always_inline]] inline Chain ToChain(Floats y) { return y; }
+[[gnu::always_inline]] inline Floats ToFloats(Chain y) { return y; }
+
 // Sums of small products start as the bits of 1.5 * 2^23: read as floats they then are that plus the
 // sum, exactly, while it is below 2^22 in magnitude. So a subtraction, which every vector unit has,
 // makes them floats; converting takes four times as long on cores from Cortex-A76 to Neoverse N2.
@@ -78,10 +83,10 @@ alignas(16) constexpr float kNoDot[4] = {kDotBias, kDotBias, kDotBias, kDotBias}
   return dot;
 }
 // fma(a, float(dot), y) for such a sum, and for any integer.
-[[gnu::always_inline]] inline Floats MulAddDot(Floats a, Ints dot, Floats y) {
+[[gnu::always_inline]] inline Chain MulAddDot(Floats a, Ints dot, Chain y) {
   return vfmaq_f32(y, a, vsubq_f32(vreinterpretq_f32_s32(dot), vdupq_n_f32(kDotBias)));
 }
-[[gnu::always_inline]] inline Floats MulAddInt(Floats a, Ints b, Floats y) {
+[[gnu::always_inline]] inline Chain MulAddInt(Floats a, Ints b, Chain y) {
   return vfmaq_f32(y, a, vcvtq_f32_s32(b));
 }
 

@@ -166,11 +166,11 @@ template <int kVectors, int kColumns, int kSub>
 }
 
 // The chains of rows 2 v and 2 v + 1 of columns 2 c and 2 c + 1.
-[[gnu::always_inline]] inline Floats LoadChain(float* const y[], int v, int c) {
+[[gnu::always_inline]] inline Chain LoadChain(float* const y[], int v, int c) {
   const float32x2_t a = vld1_f32(y[2 * c] + 2 * v), b = vld1_f32(y[2 * c + 1] + 2 * v);
   return vcombine_f32(vzip1_f32(a, b), vzip2_f32(a, b));
 }
-[[gnu::always_inline]] inline void StoreChain(float* const y[], int v, int c, Floats sum) {
+[[gnu::always_inline]] inline void StoreChain(float* const y[], int v, int c, Chain sum) {
   const float32x2_t low = vget_low_f32(sum), high = vget_high_f32(sum);
   vst1_f32(y[2 * c] + 2 * v, vuzp1_f32(low, high));
   vst1_f32(y[2 * c + 1] + 2 * v, vuzp2_f32(low, high));

@@ -174,10 +174,10 @@ template <typename View>
 }
 
 // The chains of rows 4 v .. 4 v + 3 of column c.
-[[gnu::always_inline]] inline Floats LoadChain(float* const y[], int v, int c) {
+[[gnu::always_inline]] inline Chain LoadChain(float* const y[], int v, int c) {
   return vld1q_f32(y[c] + 4 * v);
 }
-[[gnu::always_inline]] inline void StoreChain(float* const y[], int v, int c, Floats sum) {
+[[gnu::always_inline]] inline void StoreChain(float* const y[], int v, int c, Chain sum) {
   vst1q_f32(y[c] + 4 * v, sum);
 }
 

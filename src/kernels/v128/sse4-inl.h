@@ -18,11 +18,12 @@ namespace {
 constexpr const char* kOneHow = "4 rows at once, maddubs";
 constexpr const char* kManyHow = "interleaved on the fly, maddubs";
 constexpr bool kFoldsZero = true;  // codes stay unsigned
-// Of 16 registers: four sums in 16 and four in 32 bits, the codes, and operands on their way.
+// Of 16 registers: four sums in 16 and four in 32 bits, two of weights, and operands on their way. Not 1 by
+// 4: a column's codes are broadcast by a shuffle, which then serves one product only.
 constexpr int kVectorRows = 4, kVectorColumns = 1;
-constexpr int kTileVectors = 1, kTileColumnVectors = 4;
+constexpr int kTileVectors = 2, kTileColumnVectors = 2;
 // A panel of 8 rows is 8 KiB, which with a tile's columns stay in L1.
-constexpr int kPanelTiles = 2;
+constexpr int kPanelTiles = 1;
 constexpr uint32_t kPanelDepth = 1024;
 
 using Bytes = __m128i;
@@ -82,46 +83,56 @@ template <int kShift>
   return _mm_or_ps(value, _mm_castsi128_ps(_mm_or_si128(sign, special)));
 }
 
+// Four chains of fused multiply-adds, whose values are floats held as doubles.
+struct Chain {
+  __m128d low, high;
+};
+[[gnu::always_inline]] inline Chain ToChain(Floats y) {
+  return {_mm_cvtps_pd(y), _mm_cvtps_pd(_mm_movehl_ps(y, y))};
+}
+[[gnu::always_inline]] inline Floats ToFloats(Chain y) {
+  return _mm_movelh_ps(_mm_cvtpd_ps(y.low), _mm_cvtpd_ps(y.high));
+}
+
 // Where the sum in double lies halfway between two floats, the bits lost before decide.
-[[gnu::noinline, gnu::cold]] Floats FusedOneByOne(Floats a, Ints b, Floats y) {
+[[gnu::noinline, gnu::cold]] Chain FusedOneByOne(Floats a, Ints b, Chain y) {
   alignas(16) float factors[4], sums[4];
   alignas(16) int32_t dots[4];
   _mm_store_ps(factors, a);
-  _mm_store_ps(sums, y);
+  _mm_store_ps(sums, ToFloats(y));
   StoreBytes(dots, b);
   for (int i = 0; i < 4; ++i) {
     sums[i] = __builtin_fmaf(factors[i], static_cast<float>(dots[i]), sums[i]);
   }
-  return _mm_load_ps(sums);
+  return ToChain(_mm_load_ps(sums));
 }
 
-// fma(a, float(b), y), rounded once though there is no such instruction: the product of two floats is
-// exact in double, and a sum rounded to double and then to float is the sum rounded to float unless
-// the double lies halfway between two floats (29 bits 100..0), which is one case in 2^29. Subnormal
-// floats need no care: all terms are multiples of 2^-149, so their sums are exact there.
-[[gnu::always_inline]] inline Floats MulAdd(Floats a, Floats b, Ints b_ints, Floats y) {
-  const __m128d low = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(a), _mm_cvtps_pd(b)), _mm_cvtps_pd(y));
-  const __m128d high =
-      _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(_mm_movehl_ps(a, a)), _mm_cvtps_pd(_mm_movehl_ps(b, b))),
-                 _mm_cvtps_pd(_mm_movehl_ps(y, y)));
+// fma(a, float(b), y) without such an instruction. The product is exact in double; the sum rounded to
+// double and then to float is the sum rounded to float unless the double lies halfway between two
+// floats (its last 29 bits are 100..0), one case in 2^29. So rounding to float is adding half of its
+// last place to the bits and cutting off; conversions there and back would take twice as long in all.
+// Subnormal floats are multiples of 2^-149, as every term is, so sums there are exact and nothing is
+// cut. A chain beyond the largest float becomes infinite when it is stored, not before.
+[[gnu::always_inline]] inline Chain MulAddInt(Floats a, Ints b, Chain y) {
+  const __m128d b_high = _mm_cvtepi32_pd(_mm_shuffle_epi32(b, _MM_SHUFFLE(3, 2, 3, 2)));
+  const __m128d a_high = _mm_cvtps_pd(_mm_movehl_ps(a, a));
+  const __m128d low = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(a), _mm_cvtepi32_pd(b)), y.low);
+  const __m128d high = _mm_add_pd(_mm_mul_pd(a_high, b_high), y.high);
   const __m128i words = _mm_castps_si128(
       _mm_shuffle_ps(_mm_castpd_ps(low), _mm_castpd_ps(high), _MM_SHUFFLE(2, 0, 2, 0)));
   const __m128i halfway =
       _mm_cmpeq_epi32(_mm_slli_epi32(words, 3), _mm_set1_epi32(static_cast<int>(0x80000000)));
-  if (__builtin_expect(!_mm_testz_si128(halfway, halfway), false)) {
-    return FusedOneByOne(a, b_ints, y);
-  }
-  return _mm_movelh_ps(_mm_cvtpd_ps(low), _mm_cvtpd_ps(high));
+  if (__builtin_expect(_mm_movemask_epi8(halfway) != 0, false)) return FusedOneByOne(a, b, y);
+  const auto round = [](__m128d v) __attribute__((always_inline)) {
+    const __m128i up = _mm_add_epi64(_mm_castpd_si128(v), _mm_set1_epi64x(0x10000000));
+    return _mm_castsi128_pd(_mm_and_si128(up, _mm_set1_epi64x(~int64_t{0x1fffffff})));
+  };
+  return {round(low), round(high)};
 }
 
 // Sums of small products start from NoDot and go into a chain by MulAddDot: below 2^22 in magnitude.
 [[gnu::always_inline]] inline Ints NoDot() { return ZeroInts(); }
-[[gnu::always_inline]] inline Floats MulAddDot(Floats a, Ints dot, Floats y) {
-  return MulAdd(a, _mm_cvtepi32_ps(dot), dot, y);
-}
-[[gnu::always_inline]] inline Floats MulAddInt(Floats a, Ints b, Floats y) {
-  return MulAdd(a, _mm_cvtepi32_ps(b), b, y);
-}
+[[gnu::always_inline]] inline Chain MulAddDot(Floats a, Ints dot, Chain y) { return MulAddInt(a, dot, y); }
 [[gnu::always_inline]] inline Floats Scaled(Floats a, float b) { return _mm_mul_ps(a, _mm_set1_ps(b)); }
 [[gnu::always_inline]] inline Floats Negated(Floats a) { return _mm_xor_ps(a, _mm_set1_ps(-0.0f)); }
 
@@ -188,18 +199,21 @@ template <int kCount, int kMaxCode>
 }
 
 // 16-bit sums of kCount groups of interleaved codes with the columns x[c].
-template <int kColumns, int kCount, bool kSigned>
+template <int kVectors, int kColumns, int kCount, bool kSigned>
 [[gnu::always_inline]] inline void PairSums(const int8_t* codes, const int8_t* const x[], int first,
-                                            Ints pairs[kColumns]) {
+                                            Ints (&pairs)[kVectors][kColumns]) {
 #pragma GCC unroll 8
   for (int g = first; g < first + kCount; ++g) {
-    const Bytes w = LoadBytes(codes + 16 * g);
 #pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) {
-      int32_t four;
-      __builtin_memcpy(&four, x[c] + 4 * g, sizeof four);
-      const Ints p = PairDots(w, _mm_set1_epi32(four), kSigned);
-      pairs[c] = g == first ? p : _mm_add_epi16(pairs[c], p);
+      int32_t word;
+      __builtin_memcpy(&word, x[c] + 4 * g, sizeof word);
+      const Bytes four = _mm_set1_epi32(word);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        const Ints p = PairDots(LoadBytes(codes + 16 * (kVectors * g + v)), four, kSigned);
+        pairs[v][c] = g == first ? p : _mm_add_epi16(pairs[v][c], p);
+      }
     }
   }
 }
@@ -210,40 +224,42 @@ constexpr int kStepOf = kSigned                                  ? 1
                         : kGroups < 32767 / (kMaxCode * 127 * 2) ? kGroups
                                                                  : 32767 / (kMaxCode * 127 * 2);
 
-// dot[0][c] += the dot of 32 interleaved codes of four rows with those of column c.
-template <int kVectors, int kColumns, int kMaxCode, bool kSigned>
-[[gnu::always_inline]] inline void AddDots(const int8_t* codes, const int8_t* const x[],
-                                           Ints (&dot)[kVectors][kColumns]) {
-  static_assert(kVectors == 1);
-  constexpr int kStep = kStepOf<8, kMaxCode, kSigned>;
+// sum[v][c] += factor[v] * the dot of kCodes interleaved codes of rows 4 v .. 4 v + 3 with those of column
+// c; the factors lie twice in 16 bits, and multiplying by them is the pair dot itself.
+template <int kCodes, int kMaxCode, bool kSigned, int kVectors, int kColumns>
+[[gnu::always_inline]] inline void AddCodes(const int8_t* codes, const int8_t* const x[],
+                                            const Ints factor[kVectors], Ints (&sum)[kVectors][kColumns]) {
+  constexpr int kGroups = kCodes / 4, kStep = kStepOf<kGroups, kMaxCode, kSigned>;
 #pragma GCC unroll 8
-  for (int g = 0; g < 8; g += kStep) {
-    Ints pairs[kColumns];
-    PairSums<kColumns, kStep, kSigned>(codes, x, g, pairs);
+  for (int g = 0; g < kGroups; g += kStep) {
+    Ints pairs[kVectors][kColumns];
+    PairSums<kVectors, kColumns, kStep, kSigned>(codes, x, g, pairs);
 #pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) {
-      dot[0][c] = AddInts(dot[0][c], _mm_madd_epi16(pairs[c], _mm_set1_epi16(1)));
+    for (int v = 0; v < kVectors; ++v) {
+#pragma GCC unroll 8
+      for (int c = 0; c < kColumns; ++c) {
+        sum[v][c] = AddInts(sum[v][c], _mm_madd_epi16(pairs[v][c], factor[v]));
+      }
     }
   }
 }
 
-// total[0][c] += scale * that of a sub-block of kSub codes; multiplying is the pair dot itself.
+// dot[v][c] += the dot of a block of 32 codes of rows 4 v .. 4 v + 3 with those of column c.
+template <int kVectors, int kColumns, int kMaxCode, bool kSigned>
+[[gnu::always_inline]] inline void AddDots(const int8_t* codes, const int8_t* const x[],
+                                           Ints (&dot)[kVectors][kColumns]) {
+  const Ints ones[2] = {_mm_set1_epi16(1), _mm_set1_epi16(1)};
+  AddCodes<32, kMaxCode, kSigned>(codes, x, ones, dot);
+}
+
+// The same for a sub-block of kSub codes, into total[v][c] and times its scale.
 template <int kVectors, int kColumns, int kSub, int kMaxCode>
 [[gnu::always_inline]] inline void AddScaledDots(const int8_t* codes, const int8_t* const x[],
                                                  const int32_t* scales, Ints (&)[kVectors][kColumns],
                                                  Ints (&total)[kVectors][kColumns]) {
-  static_assert(kVectors == 1);
-  constexpr int kGroups = kSub / 4, kStep = kStepOf<kGroups, kMaxCode, false>;
-  const Ints factor = LoadBytes(scales);
-#pragma GCC unroll 8
-  for (int g = 0; g < kGroups; g += kStep) {
-    Ints pairs[kColumns];
-    PairSums<kColumns, kStep, false>(codes, x, g, pairs);
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) {
-      total[0][c] = AddInts(total[0][c], _mm_madd_epi16(pairs[c], factor));
-    }
-  }
+  static_assert(kVectors == 2);
+  const Ints factors[2] = {LoadBytes(scales), LoadBytes(scales + 4)};
+  AddCodes<kSub, kMaxCode, false>(codes, x, factors, total);
 }
 
 // What a tile reads of a column: the activation row itself.
@@ -259,26 +275,29 @@ template <typename Type, typename View>
 // A panel's factors of the activations' sums, one per row and 16 codes.
 template <int kSub>
 struct PanelOffsets {
-  alignas(16) int16_t pairs[8][4][2];
+  alignas(16) int16_t pairs[8][4 * kTileVectors][2];
   [[gnu::always_inline]] void Set(int sub, int row, int factor) {
     pairs[sub / 2][row][sub % 2] = static_cast<int16_t>(factor);
   }
 };
 
-// dot[0][c] = the factors' dot with the sums of column c.
+// dot[v][c] = the factors' dot with the sums of column c.
 template <int kVectors, int kColumns, int kSub>
 [[gnu::always_inline]] inline void OffsetDots(const PanelOffsets<kSub>& offsets, const ColumnsK x[],
                                               uint32_t b, Ints (&dot)[kVectors][kColumns]) {
 #pragma GCC unroll 8
-  for (int c = 0; c < kColumns; ++c) dot[0][c] = NoDot();
+  for (int c = 0; c < kColumns; ++c) {
 #pragma GCC unroll 8
-  for (int p = 0; p < 8; ++p) {
-    const Ints factors = LoadBytes(offsets.pairs[p]);
+    for (int v = 0; v < kVectors; ++v) dot[v][c] = NoDot();
 #pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) {
+    for (int p = 0; p < 8; ++p) {
       int32_t two;
       __builtin_memcpy(&two, x[c].sums + size_t{b} * 16 + 2 * p, sizeof two);
-      dot[0][c] = AddInts(dot[0][c], _mm_madd_epi16(factors, SetInts(two)));
+      const Ints sums = SetInts(two);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        dot[v][c] = AddInts(dot[v][c], _mm_madd_epi16(LoadBytes(offsets.pairs[p][4 * v]), sums));
+      }
     }
   }
 }
@@ -298,11 +317,11 @@ template <typename View>
 }
 
 // The chains of rows 4 v .. 4 v + 3 of column c.
-[[gnu::always_inline]] inline Floats LoadChain(float* const y[], int v, int c) {
-  return _mm_loadu_ps(y[c] + 4 * v);
+[[gnu::always_inline]] inline Chain LoadChain(float* const y[], int v, int c) {
+  return ToChain(_mm_loadu_ps(y[c] + 4 * v));
 }
-[[gnu::always_inline]] inline void StoreChain(float* const y[], int v, int c, Floats sum) {
-  _mm_storeu_ps(y[c] + 4 * v, sum);
+[[gnu::always_inline]] inline void StoreChain(float* const y[], int v, int c, Chain sum) {
+  _mm_storeu_ps(y[c] + 4 * v, ToFloats(sum));
 }
 
 }  // namespace
