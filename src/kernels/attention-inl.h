@@ -18,13 +18,11 @@ namespace edgewise::kernels {
 namespace {
 
 constexpr uint32_t kQueryRows = 4;
-// Vectors of positions, or of dimensions, that a block of rows accumulates at once: 16 sums of 32
-// registers, 8 of 16. Fewer rows take more vectors, so that there are sums enough to hide the latency of
-// a multiply-add.
-constexpr uint32_t kSums = HWY_TARGET <= HWY_AVX3 ? 16 : 8;
+// Vectors of positions, or of dimensions, that a block of rows accumulates at once: with 4 rows 16 sums of
+// 32 registers, 12 of 16. Two multiply-adds a cycle with a latency of 4 need 8 sums at least, and got 72%
+// of their rate with 8. Fewer rows take more vectors.
 template <int kRows>
-constexpr uint32_t kVectors =
-    (kSums / (kRows == 3 ? 4 : kRows)) * kN < kKvTile ? kSums / (kRows == 3 ? 4 : kRows) : kKvTile / kN;
+constexpr uint32_t kVectors = HWY_TARGET <= HWY_AVX3 || kRows <= 2 ? 4 : 3;
 
 // 2^x for x <= 0: relative error below 2e-7 (attention_test sweeps it), 0 below -126.5, NaN for NaN.
 // x = n + f with |f| <= 1/2. Adding 3/4 * 2^24 rounds to an integer, which the low bits then hold; with
@@ -52,38 +50,32 @@ struct Range {
   uint32_t begin, end;
 };
 
-// scores[r][t] = q_r . k_t for the positions first .. last, both rounded out to whole vectors.
-template <int kRows>
-void Scores(const float* keys, uint32_t first, uint32_t last, const float* q, size_t q_stride,
-            uint32_t head_dim, float* scores) {
+// scores[r][t] = q_r . k_t for kV vectors of positions; `keys` are their panels, one after the other.
+template <int kRows, uint32_t kV>
+void Scores(const float* keys, size_t panel, const float* q, size_t q_stride, uint32_t head_dim,
+            float* scores) {
   const DF d;
-  constexpr uint32_t kV = kVectors<kRows>;
-  constexpr uint32_t kStep = kV * kN;
-  static_assert(kKvTile % kStep == 0);
-  for (uint32_t t = first / kStep * kStep; t < last; t += kStep) {
-    VF sum[kRows][kV];
+  VF sum[kRows][kV];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+    for (uint32_t v = 0; v < kV; ++v) sum[r][v] = hn::Zero(d);
+  }
+  for (uint32_t i = 0; i < head_dim; ++i, keys += kN) {
+    VF key[kV];
+#pragma GCC unroll 8
+    for (uint32_t v = 0; v < kV; ++v) key[v] = hn::LoadU(d, keys + v * panel);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
+      const VF query = hn::Set(d, q[r * q_stride + i]);
 #pragma GCC unroll 8
-      for (uint32_t v = 0; v < kV; ++v) sum[r][v] = hn::Zero(d);
+      for (uint32_t v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(query, key[v], sum[r][v]);
     }
-    const float* key_row = keys + t;
-    for (uint32_t i = 0; i < head_dim; ++i, key_row += kKvTile) {
-      VF key[kV];
+  }
 #pragma GCC unroll 8
-      for (uint32_t v = 0; v < kV; ++v) key[v] = hn::LoadU(d, key_row + v * kN);
+  for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) {
-        const VF query = hn::Set(d, q[r * q_stride + i]);
-#pragma GCC unroll 8
-        for (uint32_t v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(query, key[v], sum[r][v]);
-      }
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-      for (uint32_t v = 0; v < kV; ++v) hn::StoreU(sum[r][v], d, scores + r * kKvTile + t + v * kN);
-    }
+    for (uint32_t v = 0; v < kV; ++v) hn::StoreU(sum[r][v], d, scores + r * kKvTile + v * kN);
   }
 }
 
@@ -214,6 +206,17 @@ class TileRows {
   Range seen_ = {0, 0};
 };
 
+// f(count, first) over the vectors first .. last, kMost at a time.
+template <uint32_t kMost, typename F>
+[[gnu::always_inline]] inline void ForVectors(uint32_t first, uint32_t last, F&& f) {
+  for (; first + kMost <= last; first += kMost) f(std::integral_constant<uint32_t, kMost>(), first);
+  switch (last - first) {
+    case 1: return f(std::integral_constant<uint32_t, 1>(), first);
+    case 2: return f(std::integral_constant<uint32_t, 2>(), first);
+    case 3: return f(std::integral_constant<uint32_t, 3>(), first);
+  }
+}
+
 inline void AttendTile(DType k_type, DType v_type, const AttentionArgs& a, uint32_t tile) {
   const TileRows rows(a, tile);
   const Range seen = rows.seen();
@@ -222,12 +225,16 @@ inline void AttendTile(DType k_type, DType v_type, const AttentionArgs& a, uint3
   float* decoded = a.scratch;
   float* scores = decoded + size_t{kKvTile} * padded;
   float* rescale = scores + size_t{a.rows} * kKvTile;
-  float* four = rescale + (a.rows + 15) / 16 * 16;
+  float* some = rescale + (a.rows + 15) / 16 * 16;
 
-  DecodeKeys(k_type, a.k + tile * a.k_stride, a.k_stride, seen.begin, seen.end, a.head_dim, four, decoded);
+  DecodeKeys(k_type, a.k + tile * a.k_stride, a.k_stride, seen.begin, seen.end, a.head_dim, some, decoded);
+  const size_t panel = size_t{padded} * kN;
   rows.ForBlocks([&](auto count, uint32_t r, const Range* ranges) {
     float* to = scores + size_t{r} * kKvTile;
-    Scores<count>(decoded, seen.begin, seen.end, a.q + r * a.q_stride, a.q_stride, a.head_dim, to);
+    ForVectors<kVectors<count>>(seen.begin / kN, (seen.end + kN - 1) / kN, [&](auto vectors, uint32_t v) {
+      Scores<count, vectors>(decoded + v * panel, panel, a.q + r * a.q_stride, a.q_stride, a.head_dim,
+                             to + v * kN);
+    });
     for (int l = 0; l < count; ++l) {
       rescale[r + l] = Softmax(to + l * kKvTile, ranges[l], a.state.max + r + l, a.state.sum + r + l);
     }
@@ -235,16 +242,11 @@ inline void AttendTile(DType k_type, DType v_type, const AttentionArgs& a, uint3
 
   DecodeValues(v_type, a.v + tile * a.v_stride, a.v_stride, seen.begin, seen.end, a.head_dim, decoded);
   rows.ForBlocks([&](auto count, uint32_t r, const Range* ranges) {
-    constexpr uint32_t kV = kVectors<count>;
-    const float* weights = scores + size_t{r} * kKvTile;
     float* acc = a.state.acc + r * a.state.acc_stride;
-    uint32_t i = 0;
-    for (; i + kV * kN <= padded; i += kV * kN) {
-      Accumulate<count, kV>(decoded + i, padded, weights, rescale + r, ranges, acc + i, a.state.acc_stride);
-    }
-    for (; i < padded; i += kN) {
-      Accumulate<count, 1>(decoded + i, padded, weights, rescale + r, ranges, acc + i, a.state.acc_stride);
-    }
+    ForVectors<kVectors<count>>(0, padded / kN, [&](auto vectors, uint32_t v) {
+      Accumulate<count, vectors>(decoded + v * kN, padded, scores + size_t{r} * kKvTile, rescale + r, ranges,
+                                 acc + v * kN, a.state.acc_stride);
+    });
   });
 }
 

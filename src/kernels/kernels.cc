@@ -85,10 +85,10 @@ size_t ActivationBytes(ActivationFormat format, uint32_t k) {
 }
 
 size_t AttentionScratchFloats(uint32_t head_dim, uint32_t rows) {
-  // A decoded tile of keys, then of values; the scores of all rows and their factors; four decoded rows
+  // A decoded tile of keys, then of values; the scores of all rows and their factors; eight decoded rows
   // on their way to being transposed.
   const size_t padded = AttentionPadded(head_dim);
-  return kKvTile * padded + size_t{rows} * kKvTile + (size_t{rows} + 15) / 16 * 16 + 4 * padded;
+  return kKvTile * padded + size_t{rows} * kKvTile + (size_t{rows} + 15) / 16 * 16 + 8 * padded;
 }
 
 const char* NameOf(Isa isa) {
