@@ -30,6 +30,9 @@ constexpr const char* kPanelHow = kLanes == 16 ? "interleaved panels, tiles of 3
 [[gnu::always_inline]] inline void Store256(void* p, __m256i x) {
   _mm256_storeu_si256(static_cast<__m256i*>(p), x);
 }
+[[gnu::always_inline]] inline void Fetch(const void* p, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(static_cast<const char*>(p) + i, _MM_HINT_T0);
+}
 // The even and the odd bytes as 16-bit numbers.
 [[gnu::always_inline]] inline __m256i EvenBytes(__m256i x) {
   return _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8);
@@ -86,6 +89,13 @@ struct Panel32 {
       scales[b].Widen(d[group][b] + at);
       if constexpr (T::kMin) mins[b].Widen(m[group][b] + at);
     }
+  }
+
+  static void FetchColumn(const std::byte* row, uint32_t k, uint32_t first, uint32_t blocks) {
+    const View x = ViewQ8_0(row, k);
+    Fetch(x.codes + first * kBlock32, blocks * kBlock32);
+    Fetch(x.scales + first, blocks * sizeof(float));
+    Fetch(x.sums + first, blocks * sizeof(int32_t));
   }
 
   // A tile's columns.
@@ -253,6 +263,13 @@ struct PanelK {
     }
   }
 
+  static void FetchColumn(const std::byte* row, uint32_t k, uint32_t first, uint32_t blocks) {
+    const View x = ViewQ8_K(row, k);
+    Fetch(x.codes + first * kBlockK, blocks * kBlockK);
+    Fetch(x.scales + first, blocks * sizeof(float));
+    Fetch(x.sums + first * 16, blocks * 16 * sizeof(int16_t));
+  }
+
   struct Columns {
     const int8_t* codes[kQuantTileColumns];
     const float* scales[kQuantTileColumns];
@@ -390,14 +407,27 @@ void ColumnBlock(const MatMulArgs& a, uint32_t first_column, uint32_t columns) {
       for (uint32_t t = 0; t < tiles; ++t) {
         const uint32_t j = static_cast<uint32_t>(uint64_t{columns} * t / tiles);
         const uint32_t width = static_cast<uint32_t>(uint64_t{columns} * (t + 1) / tiles) - j;
+        const std::byte* column = a.x + (first_column + j) * a.x_stride;
         for (uint32_t c = 0; c < width; ++c) {
-          x.Set(static_cast<int>(c), a.x + (first_column + j + c) * a.x_stride, a.k, b, piece);
+          x.Set(static_cast<int>(c), column + c * a.x_stride, a.k, b, piece);
+        }
+        // The next tile's columns: pieces too short for the hardware's prefetchers to foresee.
+        if (t + 1 < tiles) {
+          for (uint32_t c = 0; c < width; ++c) {
+            Panel::FetchColumn(column + (width + c) * a.x_stride, a.k, b, piece);
+          }
         }
         for (uint32_t g = 0; g < groups; ++g) AddTile(panel, x, width, g, piece, y[j] + g * kQuantTileRows);
       }
     }
     for (uint32_t j = 0; j < columns; ++j) {
-      std::memcpy(a.y + (first_column + j) * a.y_stride + i, y[j], count * sizeof(float));
+      float* to = a.y + (first_column + j) * a.y_stride + i;
+      if (count == kQuantPanelRows) {
+#pragma GCC unroll 4
+        for (uint32_t r = 0; r < kQuantPanelRows; r += kLanes) StoreFloats(to + r, LoadFloats(y[j] + r));
+      } else {
+        std::memcpy(to, y[j], count * sizeof(float));
+      }
     }
   }
 }
