@@ -223,8 +223,8 @@ void FewColumnsK(const MatMulArgs& a) {
       Lanes::Load(rows, b, words);
       ScaleWords scales;
       Lanes::LoadScales(rows, b, scales);
-      Ints dot[kOne ? 1 : kFewColumns], offset[kOne ? 1 : kFewColumns];
-      for (uint32_t j = 0; j < columns; ++j) dot[j] = offset[j] = ZeroInts();
+      Ints dot[kOne ? 1 : kFewColumns], sum_factors[kPartsK];
+      for (uint32_t j = 0; j < columns; ++j) dot[j] = ZeroInts();
 #pragma GCC unroll 8
       for (int s = 0; s < kPartsK; ++s) {
 #pragma GCC unroll 2
@@ -237,8 +237,9 @@ void FewColumnsK(const MatMulArgs& a) {
           const int at = s * kWords32 / kGroups + f;
           factors[f] = Factor<Lanes::kSignedScales>(scales.scales[at / 4], at % 4);
         }
-        const Ints sum_factors = SumFactors<Type>(scales, s);
+        sum_factors[s] = SumFactors<Type>(scales, s);
         const std::byte* column = a.x;
+#pragma GCC unroll 2
         for (uint32_t j = 0; j < columns; ++j, column += a.x_stride) {
           const ActivationQ8_K x = ViewQ8_K(column, a.k);
           const int8_t* x_codes = x.codes + size_t{b} * kBlockK + s * kBlock32;
@@ -247,18 +248,21 @@ void FewColumnsK(const MatMulArgs& a) {
             dot[j] = DotWords<kGroups, Type::kMaxCode, false, true>(
                 codes + kGroups * f, x_codes + Type::kSub * f, factors[f], dot[j]);
           }
-          offset[j] =
-              PairDotAdd(offset[j], sum_factors, Broadcast(x.sums + size_t{b} * 16 + 2 * s));
         }
       }
       const std::byte* column = a.x;
       for (uint32_t j = 0; j < columns; ++j, column += a.x_stride) {
         const ActivationQ8_K x = ViewQ8_K(column, a.k);
-        if constexpr (!Type::kMin) dot[j] = Sub(dot[j], ShiftLeft<Lanes::kOffsetShift>(offset[j]));
+        Ints offset = ZeroInts();
+#pragma GCC unroll 8
+        for (int s = 0; s < kPartsK; ++s) {
+          offset = PairDotAdd(offset, sum_factors[s], Broadcast(x.sums + size_t{b} * 16 + 2 * s));
+        }
+        if constexpr (!Type::kMin) dot[j] = Sub(dot[j], ShiftLeft<Lanes::kOffsetShift>(offset));
         const Floats scale = SetFloats(x.scales[b]);
         sum[j] = MulAdd(Mul(scales.d, scale), ToFloats(dot[j]), sum[j]);
         if constexpr (Type::kMin) {
-          sum[j] = NegMulAdd(Mul(scales.dmin, scale), ToFloats(offset[j]), sum[j]);
+          sum[j] = NegMulAdd(Mul(scales.dmin, scale), ToFloats(offset), sum[j]);
         }
       }
     }
