@@ -1,7 +1,14 @@
-// Products with F32, F16 and BF16 weights. Lane l of one vector accumulates the products with index
-// l, l + kN, l + 2 kN, ...; then the lanes are added as a tree: the same order for every row and
-// column, whatever tile they are computed in.
+// Products with F32, F16 and BF16 weights.
+//
+// One order of summation for every shape. A row is cut into parts of kPart weights; within a part,
+// lane l of one vector accumulates the products l, l + kN, l + 2 kN, ...; the lanes of a part are
+// added as SumsOf4 states, and the parts are added up in order.
+//
+// One and few columns multiply the rows as they lie in memory, converted on their way into registers.
+// For many columns a panel of rows is converted once for kBlockColumns of them.
 #pragma once
+
+#include <utility>
 
 #include "kernels/kernels.h"
 #include "kernels/simd-inl.h"
@@ -10,16 +17,24 @@
 namespace edgewise::kernels {
 namespace {
 
-// A tile of kFloatRows x kFloatColumns accumulators, one vector of each row and one of a column fit
-// the registers: 24 + 4 + 1 of 32, 12 + 3 + 1 of 16.
-constexpr int kFloatRows = HWY_TARGET <= HWY_AVX3 ? 4 : 3;
-constexpr int kFloatColumns = HWY_TARGET <= HWY_AVX3 ? 6 : 4;
-// Weights that stay in L2 while all columns pass over them.
-constexpr size_t kFloatRowBytes = 256 * 1024;
+// A tile's accumulators, one vector of each column and one of a row fit the registers: 24 + 6 + 1 of
+// 32, 12 + 3 + 1 of 16. Lanes lie along k, so 10 loads feed 24 multiply-adds, or 7 feed 12.
+constexpr bool kManyRegisters = HWY_ARCH_ARM_A64 || (HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3);
+constexpr int kFloatRows = 4;
+constexpr uint32_t kFloatColumns = kManyRegisters ? 6 : 3;
+
+// A panel is 24 KiB of floats and stays in L1 beside a tile's columns. Adding up the lanes costs a tile
+// of 4 x 3 some 30 cycles for each part, 8% at 512 weights; parts of 1024 and panels of 8 rows gained
+// nothing at 256 bits and lost 5% at 512, where they leave no room in L1.
+constexpr uint32_t kPart = 512;
+constexpr uint32_t kFloatPanelRows = 12;
+// Columns whose parts stay in L2 (256 KiB) while rows pass over them. Half as many: the same speed;
+// twice as many: 5% slower with 2 MiB of L2.
+constexpr uint32_t kBlockColumns = 126;
 
 struct WeightF32 {
   static constexpr size_t kBytes = 4;
-  static VF Load(const std::byte* row, size_t i) {
+  [[gnu::always_inline]] static VF Load(const std::byte* row, size_t i) {
     return hn::LoadU(DF(), reinterpret_cast<const float*>(row) + i);
   }
   static float Get(const std::byte* row, size_t i) {
@@ -29,7 +44,7 @@ struct WeightF32 {
 
 struct WeightF16 {
   static constexpr size_t kBytes = 2;
-  static VF Load(const std::byte* row, size_t i) {
+  [[gnu::always_inline]] static VF Load(const std::byte* row, size_t i) {
     const hn::Rebind<hwy::float16_t, DF> half;
     return hn::PromoteTo(DF(), hn::LoadU(half, reinterpret_cast<const hwy::float16_t*>(row) + i));
   }
@@ -40,7 +55,7 @@ struct WeightF16 {
 
 struct WeightBF16 {
   static constexpr size_t kBytes = 2;
-  static VF Load(const std::byte* row, size_t i) {
+  [[gnu::always_inline]] static VF Load(const std::byte* row, size_t i) {
     const hn::Rebind<hwy::bfloat16_t, DF> half;
     return hn::PromoteTo(DF(), hn::LoadU(half, reinterpret_cast<const hwy::bfloat16_t*>(row) + i));
   }
@@ -49,102 +64,292 @@ struct WeightBF16 {
   }
 };
 
-template <typename Weight, int kRows, int kColumns>
-void FloatTile(const std::byte* const rows[], const float* const x[], size_t k, float* y,
-               size_t y_stride) {
+// The last n < kN weights of a row, then zeros.
+template <typename Weight>
+[[gnu::always_inline]] inline VF LoadLast(const std::byte* row, size_t i, size_t n) {
+  if constexpr (Weight::kBytes == sizeof(float)) {
+    return LoadFirst(reinterpret_cast<const float*>(row) + i, n);
+  } else {
+    float last[kN] = {};
+    for (size_t l = 0; l < n; ++l) last[l] = Weight::Get(row, i + l);
+    return hn::LoadU(DF(), last);
+  }
+}
+
+// ---- sums of lanes ----
+
+using D4 = hn::FixedTag<float, 4>;
+using V4 = hn::Vec<D4>;
+
+template <size_t kLanes, class V>
+[[gnu::always_inline]] inline V4 SumOfBlocks(V v) {
+  if constexpr (kLanes == 4) {
+    return v;
+  } else {
+    const hn::FixedTag<float, kLanes / 2> half;
+    return SumOfBlocks<kLanes / 2>(hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+}
+
+// The sum of each vector's lanes. In a block of four lanes (l0 + l2) + (l1 + l3), then the upper half
+// of the blocks onto the lower: 11 instructions for four sums of 8 lanes, where one alone takes 6.
+[[gnu::always_inline]] inline V4 SumsOf4(VF a, VF b, VF c, VF d) {
+  const DF df;
+  const VF ac = hn::Add(hn::InterleaveLower(df, a, c), hn::InterleaveUpper(df, a, c));
+  const VF bd = hn::Add(hn::InterleaveLower(df, b, d), hn::InterleaveUpper(df, b, d));
+  return SumOfBlocks<kN>(hn::Add(hn::InterleaveLower(df, ac, bd), hn::InterleaveUpper(df, ac, bd)));
+}
+
+// ---- a tile: one part of kRows rows times kColumns columns ----
+
+#define EDGEWISE_INLINE __attribute__((always_inline))
+
+// f<0>(), f<1>(), ... f<kCount - 1>(). With loops instead, even unrolled ones, g++ 12 takes arrays of
+// vectors for memory and reads or writes them in each step: 91 GFLOP/s where this gives 102.
+template <int kCount, typename F>
+[[gnu::always_inline]] inline void Each(const F& f) {
+  [&]<int... i>(std::integer_sequence<int, i...>) EDGEWISE_INLINE {
+    (f.template operator()<i>(), ...);
+  }(std::make_integer_sequence<int, kCount>());
+}
+
+struct NoFetch {
+  void Line(size_t /*offset*/) const {}
+};
+
+// sum[c * kRows + r] = the lanes of row r times column c, of n <= kPart weights. The loop is not
+// unrolled: twice or four times ran out of sixteen registers.
+template <typename Weight, int kRows, int kColumns, typename Fetch>
+[[gnu::always_inline]] inline void MultiplyPart(const std::byte* const rows[kRows],
+                                                const float* const x[kColumns], size_t n,
+                                                const Fetch& fetch, VF sum[kRows * kColumns]) {
   const DF d;
-  VF sum[kRows][kColumns];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) sum[r][c] = hn::Zero(d);
-  }
+  Each<kRows * kColumns>([&]<int s>() EDGEWISE_INLINE { sum[s] = hn::Zero(d); });
   size_t i = 0;
-  for (; i + kN <= k; i += kN) {
-    VF w[kRows];
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) w[r] = Weight::Load(rows[r], i);
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) {
-      const VF column = hn::LoadU(d, x[c] + i);
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) sum[r][c] = hn::MulAdd(w[r], column, sum[r][c]);
-    }
+  for (; i + kN <= n; i += kN) {
+    fetch.Line(i * Weight::kBytes);
+    VF column[kColumns];
+    Each<kColumns>([&]<int c>() EDGEWISE_INLINE { column[c] = hn::LoadU(d, x[c] + i); });
+    Each<kRows>([&]<int r>() EDGEWISE_INLINE {
+      const VF w = Weight::Load(rows[r], i);
+      Each<kColumns>([&]<int c>() EDGEWISE_INLINE {
+        sum[c * kRows + r] = hn::MulAdd(w, column[c], sum[c * kRows + r]);
+      });
+    });
   }
-  if (i < k) {
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-      float last[kN] = {};
-      for (size_t l = i; l < k; ++l) last[l - i] = Weight::Get(rows[r], l);
-      const VF w = hn::LoadU(d, last);
-#pragma GCC unroll 8
-      for (int c = 0; c < kColumns; ++c) {
-        sum[r][c] = hn::MulAdd(w, LoadFirst(x[c] + i, k - i), sum[r][c]);
+  if (i == n) return;
+  Each<kRows>([&]<int r>() EDGEWISE_INLINE {
+    const VF w = LoadLast<Weight>(rows[r], i, n - i);
+    Each<kColumns>([&]<int c>() EDGEWISE_INLINE {
+      sum[c * kRows + r] = hn::MulAdd(w, LoadFirst(x[c] + i, n - i), sum[c * kRows + r]);
+    });
+  });
+}
+
+// Adds a part's sums to y, of which the first `left` rows are wanted.
+template <int kColumns>
+[[gnu::always_inline]] inline void AddToOutputs(const VF sum[kFloatRows * kColumns], bool first,
+                                                uint32_t left, float* y, size_t y_stride) {
+  const D4 d4;
+  Each<kColumns>([&]<int c>() EDGEWISE_INLINE {
+    const V4 part = SumsOf4(sum[4 * c], sum[4 * c + 1], sum[4 * c + 2], sum[4 * c + 3]);
+    float* out = y + c * y_stride;
+    if (left >= kFloatRows) {
+      hn::StoreU(hn::Add(first ? hn::Zero(d4) : hn::LoadU(d4, out), part), d4, out);
+    } else {
+      alignas(16) float parts[kFloatRows];
+      hn::Store(part, d4, parts);
+      for (uint32_t r = 0; r < left; ++r) out[r] = (first ? 0.0f : out[r]) + parts[r];
+    }
+  });
+}
+
+// f<columns>() for the number of columns of a tile.
+template <int kMost = kFloatColumns, typename F>
+[[gnu::always_inline]] inline void WithColumns(uint32_t columns, const F& f) {
+  if constexpr (kMost > 0) {
+    if (columns == kMost) return f.template operator()<kMost>();
+    WithColumns<kMost - 1>(columns, f);
+  }
+}
+
+template <int kColumns>
+[[gnu::always_inline]] inline void ColumnPointers(const MatMulArgs& a, uint32_t j, size_t part,
+                                                  const float* x[kColumns]) {
+  Each<kColumns>([&]<int c>() EDGEWISE_INLINE {
+    x[c] = reinterpret_cast<const float*>(a.x + (size_t{j} + c) * a.x_stride) + part;
+  });
+}
+
+// ---- one and few columns ----
+
+// While a part is multiplied, the part that comes next is fetched, line by line of kRows rows: rows are
+// short streams that the hardware's prefetchers have hardly learnt when they end (F16, one column:
+// 12.5 GB/s without this, 15 with it, where memory gives 16).
+template <int kRows>
+struct FetchRows {
+  const std::byte* at;
+  size_t stride;
+  [[gnu::always_inline]] void Line(size_t offset) const {
+    if (offset % 64 != 0) return;
+    Each<kRows>([&]<int r>() EDGEWISE_INLINE { __builtin_prefetch(at + r * stride + offset); });
+  }
+};
+
+// multiply(row, part, next) for each part of each group of rows; `next` is where the weights lie that
+// are multiplied after it. Whole rows, though the columns then come from L2 when they are many: a part
+// of all rows first, for columns in L1, reads memory in pieces too short (four columns 18 GB/s, not 20).
+template <typename Weight, typename F>
+[[gnu::always_inline]] inline void ForEachPart(const MatMulArgs& a, const F& multiply) {
+  for (uint32_t i = 0; i < a.rows; i += kFloatRows) {
+    const std::byte* row = a.w + i * a.w_stride;
+    for (size_t part = 0; part < a.k; part += kPart) {
+      const std::byte* next = row + part * Weight::kBytes;
+      if (part + kPart < a.k) {
+        next += kPart * Weight::kBytes;
+      } else if (i + kFloatRows < a.rows) {
+        next = row + kFloatRows * a.w_stride;
+      } else if (a.next_bytes >= kFloatRows * a.w_stride) {
+        next = a.next;
       }
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) {
-      y[c * y_stride + r] = hn::GetLane(hn::SumOfLanes(d, sum[r][c]));
+      multiply(i, part, next);
     }
   }
 }
 
-template <typename Weight, int kColumns>
-void FloatRows(const MatMulArgs& a, uint32_t first, uint32_t last, uint32_t j) {
+template <typename Weight, int kColumns, int kFetched>
+[[gnu::always_inline]] inline void MultiplyRows(const MatMulArgs& a, uint32_t i, uint32_t j,
+                                                size_t part, const std::byte* next) {
+  const std::byte* rows[kFloatRows];
+  Each<kFloatRows>([&]<int r>() EDGEWISE_INLINE {
+    const uint32_t row = i + r < a.rows ? i + r : a.rows - 1;
+    rows[r] = a.w + row * a.w_stride + part * Weight::kBytes;
+  });
   const float* x[kColumns];
-#pragma GCC unroll 8
-  for (int c = 0; c < kColumns; ++c) {
-    x[c] = reinterpret_cast<const float*>(a.x + (size_t{j} + c) * a.x_stride);
-  }
-  for (uint32_t i = first; i < last;) {
-    const std::byte* rows[kFloatRows];
-    for (int r = 0; r < kFloatRows; ++r) rows[r] = a.w + (size_t{i} + r) * a.w_stride;
-    float* y = a.y + j * a.y_stride + i;
-    if (last - i >= kFloatRows) {
-      FloatTile<Weight, kFloatRows, kColumns>(rows, x, a.k, y, a.y_stride);
-      i += kFloatRows;
-    } else {
-      FloatTile<Weight, 1, kColumns>(rows, x, a.k, y, a.y_stride);
-      ++i;
+  ColumnPointers<kColumns>(a, j, part, x);
+  const size_t n = a.k - part < kPart ? a.k - part : kPart;
+  VF sum[kFloatRows * kColumns];
+  MultiplyPart<Weight, kFloatRows, kColumns>(rows, x, n, FetchRows<kFetched>{next, a.w_stride}, sum);
+  AddToOutputs<kColumns>(sum, part == 0, a.rows - i, a.y + j * a.y_stride + i, a.y_stride);
+}
+
+template <typename Weight>
+void FloatOneColumn(const MatMulArgs& a) {
+  ForEachPart<Weight>(a, [&](uint32_t i, size_t part, const std::byte* next) EDGEWISE_INLINE {
+    MultiplyRows<Weight, 1, kFloatRows>(a, i, 0, part, next);
+  });
+}
+
+// Several tiles convert the same weights again, which then lie in L1: cheaper than a panel.
+template <typename Weight, int kTiles>
+void FewTiles(const MatMulArgs& a) {
+  // The first tile fetches the first of the next rows, the others the rest.
+  constexpr int kFetched = kTiles == 1 ? kFloatRows : kFloatRows / 2;
+  ForEachPart<Weight>(a, [&](uint32_t i, size_t part, const std::byte* next) EDGEWISE_INLINE {
+    for (uint32_t t = 0; t < kTiles; ++t) {
+      const uint32_t j = a.m * t / kTiles;
+      const std::byte* share = next + (t == 0 ? 0 : kFloatRows - kFetched) * a.w_stride;
+      WithColumns(a.m * (t + 1) / kTiles - j, [&]<int kColumns>() EDGEWISE_INLINE {
+        MultiplyRows<Weight, kColumns, kFetched>(a, i, j, part, share);
+      });
     }
+  });
+}
+
+template <typename Weight>
+void FloatFewColumns(const MatMulArgs& a) {
+  static_assert(kFewColumns <= 3 * kFloatColumns);
+  switch ((a.m + kFloatColumns - 1) / kFloatColumns) {
+    case 1: return FewTiles<Weight, 1>(a);
+    case 2: return FewTiles<Weight, 2>(a);
+    case 3: return FewTiles<Weight, 3>(a);
+  }
+}
+
+// ---- many columns ----
+
+// n weights of a row, as floats.
+template <typename Weight>
+[[gnu::always_inline]] inline void Convert(const std::byte* row, size_t n, float* out) {
+  size_t i = 0;
+  for (; i + kN <= n; i += kN) hn::StoreU(Weight::Load(row, i), DF(), out + i);
+  for (; i < n; ++i) out[i] = Weight::Get(row, i);
+}
+
+// A part of `count` rows from `first` on, in floats, rows kPart apart.
+struct FloatPanel {
+  const float* floats;
+  uint32_t first, count;
+  size_t part, n;
+};
+
+// Not inlined: it is the same for all weight types.
+template <int kColumns>
+[[gnu::noinline]] void MultiplyFloatPanel(const MatMulArgs& a, const FloatPanel& p, uint32_t j) {
+  const float* x[kColumns];
+  ColumnPointers<kColumns>(a, j, p.part, x);
+  for (uint32_t g = 0; g < p.count; g += kFloatRows) {
+    const std::byte* rows[kFloatRows];
+    Each<kFloatRows>([&]<int r>() EDGEWISE_INLINE {
+      const uint32_t row = g + r < p.count ? g + r : g;
+      rows[r] = reinterpret_cast<const std::byte*>(p.floats + row * kPart);
+    });
+    VF sum[kFloatRows * kColumns];
+    MultiplyPart<WeightF32, kFloatRows, kColumns>(rows, x, p.n, NoFetch(), sum);
+    AddToOutputs<kColumns>(sum, p.part == 0, p.count - g, a.y + j * a.y_stride + p.first + g,
+                           a.y_stride);
   }
 }
 
 template <typename Weight>
-void MatMulFloat(const MatMulArgs& a) {
-  const size_t fit = kFloatRowBytes / (a.k * Weight::kBytes + 1);
-  const uint32_t step =
-      static_cast<uint32_t>(fit > kFloatRows ? fit / kFloatRows * kFloatRows : kFloatRows);
-  const uint32_t tiles = (a.m + kFloatColumns - 1) / kFloatColumns;
-  for (uint32_t i = 0; i < a.rows; i += step) {
-    const uint32_t last = a.rows - i < step ? a.rows : i + step;
-    for (uint32_t t = 0; t < tiles; ++t) {
-      const uint32_t j = static_cast<uint32_t>(uint64_t{a.m} * t / tiles);
-      const uint32_t columns = static_cast<uint32_t>(uint64_t{a.m} * (t + 1) / tiles) - j;
-      switch (columns) {
-        case 1: FloatRows<Weight, 1>(a, i, last, j); break;
-        case 2: FloatRows<Weight, 2>(a, i, last, j); break;
-        case 3: FloatRows<Weight, 3>(a, i, last, j); break;
-        case 4: FloatRows<Weight, 4>(a, i, last, j); break;
-#if HWY_TARGET <= HWY_AVX3
-        case 5: FloatRows<Weight, 5>(a, i, last, j); break;
-        case 6: FloatRows<Weight, 6>(a, i, last, j); break;
-#endif
+void FloatManyColumns(const MatMulArgs& a) {
+  alignas(64) float floats[kFloatPanelRows * kPart];
+  for (uint32_t begin = 0; begin < a.m; begin += kBlockColumns) {
+    const uint32_t columns = a.m - begin < kBlockColumns ? a.m - begin : kBlockColumns;
+    const uint32_t tiles = (columns + kFloatColumns - 1) / kFloatColumns;
+    for (size_t part = 0; part < a.k; part += kPart) {
+      for (uint32_t i = 0; i < a.rows; i += kFloatPanelRows) {
+        const FloatPanel panel = {.floats = floats,
+                             .first = i,
+                             .count = a.rows - i < kFloatPanelRows ? a.rows - i : kFloatPanelRows,
+                             .part = part,
+                             .n = a.k - part < kPart ? a.k - part : kPart};
+        for (uint32_t r = 0; r < panel.count; ++r) {
+          Convert<Weight>(a.w + size_t{i + r} * a.w_stride + part * Weight::kBytes, panel.n,
+                          floats + r * kPart);
+        }
+        for (uint32_t t = 0; t < tiles; ++t) {
+          const uint32_t j = columns * t / tiles;
+          WithColumns(columns * (t + 1) / tiles - j, [&]<int kColumns>() EDGEWISE_INLINE {
+            MultiplyFloatPanel<kColumns>(a, panel, begin + j);
+          });
+        }
       }
     }
   }
 }
 
+#undef EDGEWISE_INLINE
+
+template <typename Weight>
+MatMulKernel FloatKernel(MatMulShape shape) {
+  switch (shape) {
+    case MatMulShape::kOne: return {FloatOneColumn<Weight>, "4 rows at once, lanes along k"};
+    case MatMulShape::kFew:
+      return {FloatFewColumns<Weight>, kManyRegisters ? "4 rows at once times up to 6 columns"
+                                                 : "4 rows at once times up to 3 columns"};
+    case MatMulShape::kMany: break;
+  }
+  return {FloatManyColumns<Weight>, kManyRegisters ? "panels in floats, tiles of 4 rows x 6 columns"
+                                              : "panels in floats, tiles of 4 rows x 3 columns"};
+}
+
 // No kernel for the quantised types.
-inline MatMulKernel FloatMatMulFor(DType weight, MatMulShape /*shape*/) {
-  constexpr const char* kHow = "tiles of rows and columns, fused multiply-add";
+inline MatMulKernel FloatMatMulFor(DType weight, MatMulShape shape) {
   switch (weight) {
-    case DType::kF32: return {MatMulFloat<WeightF32>, kHow};
-    case DType::kF16: return {MatMulFloat<WeightF16>, kHow};
-    case DType::kBF16: return {MatMulFloat<WeightBF16>, kHow};
+    case DType::kF32: return FloatKernel<WeightF32>(shape);
+    case DType::kF16: return FloatKernel<WeightF16>(shape);
+    case DType::kBF16: return FloatKernel<WeightBF16>(shape);
     default: return {};
   }
 }
