@@ -113,6 +113,8 @@ struct Chain {
 // last place to the bits and cutting off; conversions there and back would take twice as long in all.
 // Subnormal floats are multiples of 2^-149, as every term is, so sums there are exact and nothing is
 // cut. A chain beyond the largest float becomes infinite when it is stored, not before.
+// What the same bits cost here (a Xeon, one thread) against rounding twice: prefill 52 for 95 GOP/s with
+// Q4_0, 37 for 58 with Q8_0; decode 7.1 for 8.1 and 8.0 for 8.7 GB/s; K types, with a chain of 256s, nothing.
 [[gnu::always_inline]] inline Chain MulAddInt(Floats a, Ints b, Chain y) {
   const __m128d b_high = _mm_cvtepi32_pd(_mm_shuffle_epi32(b, _MM_SHUFFLE(3, 2, 3, 2)));
   const __m128d a_high = _mm_cvtps_pd(_mm_movehl_ps(a, a));
