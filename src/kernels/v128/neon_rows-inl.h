@@ -118,6 +118,11 @@ struct PanelOffsets {
   }
 };
 
+// A function of its own: clang's intrinsics by lane are macros that no parameter pack can expand in.
+template <int kLane>
+[[gnu::always_inline]] inline Ints AddLane(Ints dot, const int16_t* factors, int16x8_t sums) {
+  return vmlal_laneq_s16(dot, vld1_s16(factors), sums, kLane);
+}
 template <int kFirst, int kVectors, int kColumns, typename Factors, int... kLane>
 [[gnu::always_inline]] inline void AddOffsets(const Factors& factors, const int16x8_t sums[kColumns],
                                               Ints (&dot)[kVectors][kColumns],
@@ -126,8 +131,7 @@ template <int kFirst, int kVectors, int kColumns, typename Factors, int... kLane
   for (int v = 0; v < kVectors; ++v) {
 #pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) {
-      ((dot[v][c] = vmlal_laneq_s16(dot[v][c], vld1_s16(factors[kFirst + kLane] + 4 * v), sums[c], kLane)),
-       ...);
+      ((dot[v][c] = AddLane<kLane>(dot[v][c], factors[kFirst + kLane] + 4 * v, sums[c])), ...);
     }
   }
 }
