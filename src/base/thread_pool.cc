@@ -23,10 +23,6 @@ constexpr size_t kWatched = 8;
 
 int Worker::count() const { return pool_.threads(); }
 
-uint32_t Worker::Upcoming() const {
-  return static_cast<uint32_t>(pool_.ticket_.load(std::memory_order_relaxed));
-}
-
 ThreadPool::ThreadPool(int threads, bool pin) : inside_(-kClosed) {
   if (threads < 1 || threads > kMaxThreads) {
     throw Error(ErrorCode::kUsage,

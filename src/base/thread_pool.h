@@ -54,10 +54,6 @@ class Worker {
   template <typename First, typename F>
   void ForShares(uint32_t total, uint32_t grain, uint32_t most, First&& first, F&& f);
 
-  // The index where the next piece of the running phase begins, or `total` or more when there is none:
-  // a guess, for fetching ahead.
-  uint32_t Upcoming() const;
-
  private:
   friend class ThreadPool;
   Worker(ThreadPool& pool, int index, uint32_t phase) : pool_(pool), index_(index), phase_(phase) {}

@@ -23,16 +23,23 @@ const Op& OpOf(std::span<const Op> ops, Role role) {
   return *op;
 }
 
-// Rows in the smallest piece of work: two groups of the kernels for one column.
-constexpr uint32_t kPieceRows = 16;
-// Rows that are left when a worker looks for what it will read next: about a microsecond of reading.
-constexpr uint32_t kLastRows = 16;
-// What is fetched of a piece's weights while its input is normed and rounded, about 2 microseconds.
-constexpr size_t kFetchBytes = 8192;
+// Pieces of decode are long, because kernels read them as many streams at once, each of which the
+// prefetchers of a core must learn: pieces of 64 rows end at 76% of a plain loop's speed, of 256 at 87%, of
+// 1024 at 90% (Q4_0 rows of 1152 bytes). Pieces of prefill are what a core that a neighbour takes may
+// hold up, some hundreds of microseconds.
+constexpr uint32_t kDecodeRows = 64, kPrefillRows = 32;
+// What is fetched of the beginning of every stream while a piece's input is normed and rounded.
+constexpr size_t kFetchBytes = 512;
+constexpr uint32_t kStreams = 16;
 
-void FetchAhead(std::span<const std::byte> bytes) {
-  const size_t end = std::min(bytes.size(), kFetchBytes);
-  for (size_t at = 0; at < end; at += 64) __builtin_prefetch(bytes.data() + at, 0, 2);
+void FetchAhead(std::span<const std::byte> weights, size_t row_bytes) {
+  const size_t rows = weights.size() / row_bytes, step = (rows + kStreams - 1) / kStreams;
+  for (size_t row = 0; row < rows; row += step) {
+    const std::byte* at = weights.data() + row * row_bytes;
+    for (size_t i = 0; i < std::min(kFetchBytes, row_bytes); i += 64) {
+      __builtin_prefetch(at + i, 0, 2);
+    }
+  }
 }
 
 }  // namespace
@@ -62,7 +69,7 @@ void Executor::Timed(Role role, F&& f) {
 
 template <typename Source, typename First, typename Outputs>
 void Executor::Products(std::span<const Op> ops, uint32_t m, uint32_t k, uint32_t total,
-                        uint32_t grain, Source&& source, First&& first, Outputs&& outputs) {
+                        uint32_t rows, Source&& source, First&& first, Outputs&& outputs) {
   std::array<bool, kActivationFormats> needed{};
   for (const Op& op : ops) {
     if (op.kind != OpKind::kMatMul) continue;
@@ -86,10 +93,12 @@ void Executor::Products(std::span<const Op> ops, uint32_t m, uint32_t k, uint32_
       });
     });
   }
+  const bool decode = m <= kernels::kFewColumns;
+  const uint32_t grain = std::max((decode ? kDecodeRows : kPrefillRows) / rows, 1u);
   worker_.ForShares(
-      total, grain, MostPerPiece(m, total),
-      [&](uint32_t begin, uint32_t) {
-        if (m <= kernels::kFewColumns) first(begin);
+      total, grain, decode ? total : grain,
+      [&](uint32_t begin, uint32_t end) {
+        if (decode) first(begin, end);
         if (m == 1) Timed(role, [&] { prepare(0); });
       },
       [&](uint32_t begin, uint32_t end) { outputs(begin, end, set); });
@@ -113,66 +122,51 @@ void Executor::CountSingleNorm(const Op& norm) {
 
 // ---- products ----
 
-template <typename Next>
 void Executor::MatMul(const Op& op, const ActivationSet& x, uint32_t begin, uint32_t end, float* y,
-                      size_t y_stride, Next&& next) {
+                      size_t y_stride, std::span<const std::byte> next) {
   const Weight& w = c_.model.weight(op.weights);
   const ActivationRows& rows = x[static_cast<size_t>(kernels::ActivationFormatFor(op.weight, op.k))];
-  const auto run = [&](uint32_t from, uint32_t to, std::span<const std::byte> following) {
-    const kernels::MatMulArgs args = {.w = w.data + from * w.row_bytes(),
-                                      .w_stride = w.row_bytes(),
-                                      .x = rows.data,
-                                      .x_stride = rows.stride,
-                                      .y = y + (from - begin),
-                                      .y_stride = y_stride,
-                                      .rows = to - from,
-                                      .k = w.k,
-                                      .m = op.m,
-                                      .next = following.data(),
-                                      .next_bytes = following.size()};
-    kernels::MatMul(c_.kernels, w.type, args);
-    Count(op.role).weight_bytes += Bytes(args.rows * args.w_stride);
-    Count(op.role).flops += Flops(uint64_t{2} * args.rows * args.k * args.m);
-  };
+  const kernels::MatMulArgs args = {.w = w.data + begin * w.row_bytes(),
+                                    .w_stride = w.row_bytes(),
+                                    .x = rows.data,
+                                    .x_stride = rows.stride,
+                                    .y = y,
+                                    .y_stride = y_stride,
+                                    .rows = end - begin,
+                                    .k = w.k,
+                                    .m = op.m,
+                                    .next = next.data(),
+                                    .next_bytes = next.size()};
   Timed(op.role, [&] {
-    if (op.m > kernels::kFewColumns) {
-      run(begin, end, {});
-    } else {
-      // What comes next is known well only when the end is near.
-      const uint32_t split = end - begin > kLastRows ? end - kLastRows : begin;
-      if (split > begin) run(begin, split, RowsFrom(op, split));
-      run(split, end, next());
-    }
+    kernels::MatMul(c_.kernels, w.type, args);
     if (op.bias == TensorId::kNone) return;
     const float* bias = reinterpret_cast<const float*>(c_.model.weight(op.bias).data) + begin;
-    for (uint32_t j = 0; j < op.m; ++j) c_.kernels.add(bias, end - begin, y + j * y_stride);
-    Count(op.role).weight_bytes += Bytes((end - begin) * sizeof(float));
+    for (uint32_t j = 0; j < op.m; ++j) c_.kernels.add(bias, args.rows, y + j * y_stride);
+    Count(op.role).weight_bytes += Bytes(args.rows * sizeof(float));
   });
+  Count(op.role).weight_bytes += Bytes(args.rows * args.w_stride);
+  Count(op.role).flops += Flops(uint64_t{2} * args.rows * args.k * args.m);
 }
 
-std::span<const std::byte> Executor::RowsFrom(const Op& op, uint32_t begin) const {
+std::span<const std::byte> Executor::Rows(const Op& op, uint32_t begin, uint32_t end) const {
   const Weight& w = c_.model.weight(op.weights);
-  if (begin >= op.n) return {};
-  return {w.data + begin * w.row_bytes(), (op.n - begin) * w.row_bytes()};
+  return {w.data + begin * w.row_bytes(), (end - begin) * w.row_bytes()};
 }
 
-// Decoding reads each weight once, so a piece is as large as an even share allows. In prefill 128 rows
-// keep a piece's weights in L2 while all rows of the step pass over them, and a core that a neighbour
-// takes holds the others up for a millisecond or so.
-uint32_t Executor::MostPerPiece(uint32_t m, uint32_t total) const {
-  return m <= kernels::kFewColumns ? total : 128;
+void Executor::Fetch(const Op& op, uint32_t begin, uint32_t end) const {
+  FetchAhead(Rows(op, begin, end), c_.model.weight(op.weights).row_bytes());
 }
 
 void Executor::ProjectToResidual(std::span<const Op> ops, const float* source) {
   const Op& op = ops.front();
   const uint32_t width = op.n;
   Products(
-      ops, op.m, op.k, width, kPieceRows,
+      ops, op.m, op.k, width, 1,
       [&](uint32_t row, float*) { return source + size_t{row} * op.k; },
-      [&](uint32_t begin) { FetchAhead(RowsFrom(op, begin)); },
+      [&](uint32_t begin, uint32_t end) { Fetch(op, begin, end); },
       [&](uint32_t begin, uint32_t end, const ActivationSet& x) {
         float* y = c_.buffers.projected + begin;
-        MatMul(op, x, begin, end, y, width, [&] { return RowsFrom(op, worker_.Upcoming()); });
+        MatMul(op, x, begin, end, y, width);
         Timed(ops[1].role, [&] {
           for (uint32_t j = 0; j < op.m; ++j) {
             c_.kernels.add(y + size_t{j} * width, end - begin,
@@ -202,74 +196,80 @@ void Executor::Embed(const Op& op) {
 void Executor::Qkv(std::span<const Op> ops) {
   const ModelConfig& config = c_.model.config();
   const Op& norm = OpOf(ops, Role::kAttnNorm);
+  // Pieces count through the heads of Q, then K, then V; f gets the part that each of them has.
+  const auto for_parts = [&](uint32_t begin, uint32_t end, auto&& f) {
+    uint32_t base = 0;
+    for (const Role role : {Role::kQ, Role::kK, Role::kV}) {
+      const uint32_t heads = role == Role::kQ ? config.heads : config.kv_heads;
+      const uint32_t from = std::max(begin, base), to = std::min(end, base + heads);
+      if (from < to) f(OpOf(ops, role), from - base, to - base);
+      base += heads;
+    }
+  };
   Products(
-      ops, norm.m, config.width, config.heads + 2 * config.kv_heads, 1,
+      ops, norm.m, config.width, config.heads + 2 * config.kv_heads, config.head_dim,
       [&](uint32_t row, float* buffer) { return NormedRow(norm, row, row, buffer); },
-      [&](uint32_t head) {
-        const HeadOf h = FindHead(ops, head);
-        FetchAhead(RowsFrom(h.product, h.head * config.head_dim));
+      [&](uint32_t begin, uint32_t end) {
+        for_parts(begin, end, [&](const Op& product, uint32_t from, uint32_t to) {
+          Fetch(product, from * config.head_dim, to * config.head_dim);
+        });
       },
       [&](uint32_t begin, uint32_t end, const ActivationSet& x) {
         if (begin == 0) CountSingleNorm(norm);
-        for (uint32_t head = begin; head < end; ++head) QkvHead(ops, x, head, head + 1 == end);
+        for_parts(begin, end, [&](const Op& product, uint32_t from, uint32_t to) {
+          QkvHeads(ops, product, x, from, to);
+        });
       });
 }
 
-Executor::HeadOf Executor::FindHead(std::span<const Op> ops, uint32_t head) const {
-  const ModelConfig& config = c_.model.config();
-  if (head < config.heads) return {OpOf(ops, Role::kQ), head, true, false};
-  head -= config.heads;
-  if (head < config.kv_heads) return {OpOf(ops, Role::kK), head, false, true};
-  return {OpOf(ops, Role::kV), head - config.kv_heads, false, false};
-}
-
-// last: of a piece.
-void Executor::QkvHead(std::span<const Op> ops, const ActivationSet& x, uint32_t head, bool last) {
+// Heads [begin, end) of one product: normed, rotated, stored.
+void Executor::QkvHeads(std::span<const Op> ops, const Op& product, const ActivationSet& x,
+                        uint32_t begin, uint32_t end) {
   const ModelConfig& config = c_.model.config();
   const StepBuffers& b = c_.buffers;
   const uint32_t dim = config.head_dim;
-  const auto [product, h, is_q, is_k] = FindHead(ops, head);
+  const bool is_q = product.role == Role::kQ, is_k = product.role == Role::kK;
   const size_t stride = product.n;
-  float* y = (is_q ? b.query : is_k ? b.key : b.value) + size_t{h} * dim;
+  float* y = is_q ? b.query : is_k ? b.key : b.value;
 
-  MatMul(product, x, h * dim, (h + 1) * dim, y, stride, [&]() -> std::span<const std::byte> {
-    const uint32_t next = last ? worker_.Upcoming() : head + 1;
-    if (next >= config.heads + 2 * config.kv_heads) return {};
-    const HeadOf following = FindHead(ops, next);
-    return RowsFrom(following.product, following.head * dim);
-  });
+  MatMul(product, x, begin * dim, end * dim, y + size_t{begin} * dim, stride);
 
+  const auto for_each_head = [&](auto&& f) {
+    for (uint32_t j = 0; j < product.m; ++j) {
+      for (uint32_t h = begin; h < end; ++h) f(y + j * stride + size_t{h} * dim, j, h);
+    }
+  };
   if (const Op* norm = is_q   ? FindRole(ops, Role::kQNorm)
                        : is_k ? FindRole(ops, Role::kKNorm)
                               : nullptr) {
     Timed(norm->role, [&] {
       const Weight& w = c_.model.weight(norm->weights);
-      for (uint32_t j = 0; j < product.m; ++j) {
-        c_.kernels.rms_norm(y + j * stride, reinterpret_cast<const float*>(w.data),
-                            config.norm_eps, dim, y + j * stride);
-      }
-      if (h == 0) Count(norm->role).weight_bytes += Bytes(w.bytes());
+      for_each_head([&](float* head, uint32_t, uint32_t) {
+        c_.kernels.rms_norm(head, reinterpret_cast<const float*>(w.data), config.norm_eps, dim,
+                            head);
+      });
+      if (begin == 0) Count(norm->role).weight_bytes += Bytes(w.bytes());
     });
   }
   if (is_q || is_k) {
     Timed(is_q ? Role::kQRope : Role::kKRope, [&] {
       const uint32_t pairs = config.rope.dims / 2;
-      for (uint32_t j = 0; j < product.m; ++j) {
-        c_.kernels.rope(y + j * stride, b.cos + j * pairs, b.sin + j * pairs, config.rope.dims,
+      for_each_head([&](float* head, uint32_t j, uint32_t) {
+        c_.kernels.rope(head, b.cos + j * pairs, b.sin + j * pairs, config.rope.dims,
                         config.rope.interleaved);
-      }
+      });
     });
   }
   if (is_q) return;
   const Role role = is_k ? Role::kKStore : Role::kVStore;
   const DType type = is_k ? c_.options.k_type : c_.options.v_type;
   Timed(role, [&] {
-    for (uint32_t j = 0; j < product.m; ++j) {
+    for_each_head([&](const float* head, uint32_t j, uint32_t h) {
       const uint64_t at = is_k ? c_.cache.K(product.layer, b.slots[j], h, b.positions[j])
                                : c_.cache.V(product.layer, b.slots[j], h, b.positions[j]);
-      c_.kernels.encode_kv_row(type, y + j * stride, dim, c_.kv + at);
+      c_.kernels.encode_kv_row(type, head, dim, c_.kv + at);
       Count(role).kv_write += Bytes(is_k ? c_.cache.k_row() : c_.cache.v_row());
-    }
+    });
   });
 }
 
@@ -281,15 +281,15 @@ void Executor::GateUp(std::span<const Op> ops) {
   const Op& up = OpOf(ops, Role::kUp);
   const uint32_t ffn = gate.n;
   Products(
-      ops, norm.m, norm.k, ffn, kPieceRows,
+      ops, norm.m, norm.k, ffn, 1,
       [&](uint32_t row, float* buffer) { return NormedRow(norm, row, row, buffer); },
-      [&](uint32_t begin) { FetchAhead(RowsFrom(gate, begin)); },
+      [&](uint32_t begin, uint32_t end) { Fetch(gate, begin, end); },
       [&](uint32_t begin, uint32_t end, const ActivationSet& x) {
         if (begin == 0) CountSingleNorm(norm);
         float* g = c_.buffers.gate + begin;
         float* u = c_.buffers.up + begin;
-        MatMul(gate, x, begin, end, g, ffn, [&] { return RowsFrom(up, begin); });
-        MatMul(up, x, begin, end, u, ffn, [&] { return RowsFrom(gate, worker_.Upcoming()); });
+        MatMul(gate, x, begin, end, g, ffn, Rows(up, begin, end));
+        MatMul(up, x, begin, end, u, ffn);
         Timed(Role::kGated, [&] {
           for (uint32_t j = 0; j < gate.m; ++j) {
             float* row = g + size_t{j} * ffn;
@@ -305,15 +305,14 @@ void Executor::Head(std::span<const Op> ops) {
   const Op& norm = OpOf(ops, Role::kOutputNorm);
   const Op& head = OpOf(ops, Role::kHead);
   Products(
-      ops, norm.m, norm.k, head.n, kPieceRows,
+      ops, norm.m, norm.k, head.n, 1,
       [&](uint32_t row, float* buffer) {
         return NormedRow(norm, row, c_.buffers.logit_row[row], buffer);
       },
-      [&](uint32_t begin) { FetchAhead(RowsFrom(head, begin)); },
+      [&](uint32_t begin, uint32_t end) { Fetch(head, begin, end); },
       [&](uint32_t begin, uint32_t end, const ActivationSet& x) {
         if (begin == 0) CountSingleNorm(norm);
-        MatMul(head, x, begin, end, c_.buffers.logits + begin, head.n,
-               [&] { return RowsFrom(head, worker_.Upcoming()); });
+        MatMul(head, x, begin, end, c_.buffers.logits + begin, head.n);
       });
 }
 

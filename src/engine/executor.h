@@ -56,12 +56,12 @@ class Executor {
   void Down(std::span<const Op> ops);
   void Head(std::span<const Op> ops);
 
-  // Both phases of a group of products that read rows prepared alike: outputs [0, total) in whole
-  // grains. source(row, buffer) returns row's k floats (in `buffer` or elsewhere), which are rounded to
-  // every format that a product among `ops` reads; first(begin) fetches ahead the weights of a piece;
-  // outputs(begin, end, x) computes it.
+  // Both phases of a group of products that read rows prepared alike: outputs [0, total), each of
+  // `rows` matrix rows. source(row, buffer) returns row's k floats (in `buffer` or elsewhere), which are
+  // rounded to every format that a product among `ops` reads; first(begin, end) fetches ahead the
+  // weights of a piece; outputs(begin, end, x) computes it.
   template <typename Source, typename First, typename Outputs>
-  void Products(std::span<const Op> ops, uint32_t m, uint32_t k, uint32_t total, uint32_t grain,
+  void Products(std::span<const Op> ops, uint32_t m, uint32_t k, uint32_t total, uint32_t rows,
                 Source&& source, First&& first, Outputs&& outputs);
   // The normed row of the residual stream that is row `index` of the norm's m rows.
   const float* NormedRow(const Op& norm, uint32_t index, uint32_t residual_row, float* buffer);
@@ -69,24 +69,15 @@ class Executor {
   // A plain product of `source`'s rows, then added to the residual stream.
   void ProjectToResidual(std::span<const Op> ops, const float* source);
 
-  // y[j * y_stride + i - begin] for outputs i in [begin, end), all m rows; bias added. next() gives the
-  // weights that this worker will probably read afterwards; it is asked shortly before the end.
-  template <typename Next>
+  // y[j * y_stride + i - begin] for outputs i in [begin, end), all m rows; bias added. `next`: as many
+  // weights as these that are read next, if that is known.
   void MatMul(const Op& op, const ActivationSet& x, uint32_t begin, uint32_t end, float* y,
-              size_t y_stride, Next&& next);
-  // Rows [begin, ...) of an operator's weights; empty beyond the last.
-  std::span<const std::byte> RowsFrom(const Op& op, uint32_t begin) const;
-  // The most outputs in a piece of work.
-  uint32_t MostPerPiece(uint32_t m, uint32_t total) const;
+              size_t y_stride, std::span<const std::byte> next = {});
+  std::span<const std::byte> Rows(const Op& op, uint32_t begin, uint32_t end) const;
+  void Fetch(const Op& op, uint32_t begin, uint32_t end) const;
 
-  // `head` counts through the heads of Q, then K, then V.
-  struct HeadOf {
-    const Op& product;
-    uint32_t head;  // of Q, K or V
-    bool is_q, is_k;
-  };
-  HeadOf FindHead(std::span<const Op> ops, uint32_t head) const;
-  void QkvHead(std::span<const Op> ops, const ActivationSet& x, uint32_t head, bool last);
+  void QkvHeads(std::span<const Op> ops, const Op& product, const ActivationSet& x, uint32_t begin,
+                uint32_t end);
 
   // Attention (executor_attention.cc).
   struct QueryBlock;
