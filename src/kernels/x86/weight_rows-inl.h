@@ -1,5 +1,5 @@
-// What both families of products with quantised weights share: groups of weight rows, their codes as
-// operands of the dot instruction, and fetching ahead.
+// What both families of products with quantised weights share: weight rows, and their codes as operands
+// of the dot instruction.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -30,47 +30,6 @@ template <typename Block, int kRows>
     rows[r] = reinterpret_cast<const Block*>(a.w + size_t{i} * a.w_stride);
   }
 }
-
-// The first `left` of a group's sums, or all of them.
-template <int kRows>
-[[gnu::always_inline]] inline void StoreRows(const float sums[kRows], uint32_t left, float* y) {
-  if (left >= kRows) {
-    __builtin_memcpy(y, sums, sizeof(float) * kRows);
-    return;
-  }
-  for (uint32_t r = 0; r < left; ++r) y[r] = sums[r];
-}
-
-// The next group of rows, fetched while this one is computed: a group's rows are short streams that
-// the hardware's prefetchers have hardly learnt when they end (6.5 to 12 GB/s without this).
-template <typename Block, int kRows>
-class NextRows {
- public:
-  NextRows(const MatMulArgs& a, uint32_t first, bool wanted)
-      : at_(reinterpret_cast<const char*>(a.w) + (size_t{first} + kRows) * a.w_stride),
-        step_(wanted && first + kRows < a.rows ? kRows * sizeof(Block) : 0),
-        fits_l1_(kRows * a.w_stride <= kL1Share) {}
-  // Once per block of the group.
-  [[gnu::always_inline]] void Fetch() {
-    if (step_ == 0) return;
-    for (size_t line = 0; line < kRows * sizeof(Block); line += 64) {
-      if (fits_l1_) {
-        _mm_prefetch(at_ + line, _MM_HINT_T0);
-      } else {
-        _mm_prefetch(at_ + line, _MM_HINT_T1);
-      }
-    }
-    at_ += step_;
-  }
-
- private:
-  // Two groups and the activations share 32 KiB of L1; a longer group waits in L2 (Q8_0 rows of
-  // 2176 bytes: 13.5 GB/s through L1, 20 through L2; Q4_0 rows of 1152 bytes: 14 and 12).
-  static constexpr size_t kL1Share = 12 * 1024;
-  const char* at_;
-  size_t step_;
-  bool fits_l1_;
-};
 
 }  // namespace
 }  // namespace edgewise::kernels
