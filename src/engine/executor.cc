@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/clock.h"
 #include "base/error.h"
 #include "quant/codec.h"
 
@@ -55,14 +54,6 @@ void Executor::Run(const Group& group) {
     case GroupKind::kDown: return Down(ops);
     case GroupKind::kHead: return Head(ops);
   }
-}
-
-template <typename F>
-void Executor::Timed(Role role, F&& f) {
-  if (!c_.options.profile) return f();
-  const Seconds start = Now();
-  f();
-  counted_[static_cast<size_t>(role)].busy += Now() - start;
 }
 
 // ---- phase 1 ----

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <span>
 
+#include "base/clock.h"
 #include "base/thread_pool.h"
 #include "engine/buffers.h"
 #include "engine/engine.h"
@@ -91,7 +92,12 @@ class Executor {
   OpCost& Count(Role role) { return counted_[static_cast<size_t>(role)].cost; }
   // Runs f, and with options.profile adds its time to the role's.
   template <typename F>
-  void Timed(Role role, F&& f);
+  void Timed(Role role, F&& f) {
+    if (!c_.options.profile) return f();
+    const Seconds start = Now();
+    f();
+    counted_[static_cast<size_t>(role)].busy += Now() - start;
+  }
 
   const StepContext& c_;
   Worker& worker_;

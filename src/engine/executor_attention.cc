@@ -55,10 +55,12 @@ void Executor::Attention(const Op& op) {
         index -= count * kv_heads;
         continue;
       }
-      if (split) return AttendOneSpan(QueryBlock(op, s, index / count, 0), index % count);
-      // The last block sees the most positions: it goes first, so that the workers end together.
-      const uint32_t block = count - 1 - index / kv_heads;
-      return AttendBlock(QueryBlock(op, s, index % kv_heads, block * kQueryBlock));
+      return Timed(Role::kAttention, [&] {
+        if (split) return AttendOneSpan(QueryBlock(op, s, index / count, 0), index % count);
+        // The last block sees the most positions: it goes first, so that the workers end together.
+        const uint32_t block = count - 1 - index / kv_heads;
+        AttendBlock(QueryBlock(op, s, index % kv_heads, block * kQueryBlock));
+      });
     }
   });
 }

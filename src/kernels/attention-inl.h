@@ -50,11 +50,33 @@ struct Range {
   uint32_t begin, end;
 };
 
+// Steps of the inner loops for each line fetched: with 8 rows in F16 the lines are spread over all of them, about
+// as memory delivers them (64 bytes in 15 cycles to a core).
+constexpr uint32_t kFetchEvery = kN >= 16 ? 1 : 3;
+
+// Fetches what is read next, a line at a time, while a tile is computed; at the end, the last line again.
+// To the second cache, which has room for more lines under way: 8 rows over F16 from memory took 66 GOP/s on
+// AVX-512 that way, 59 by the first cache, 43 without.
+class Fetcher {
+ public:
+  Fetcher(const std::byte* begin, size_t bytes) : at_(begin), end_(begin + bytes) {}
+
+  [[gnu::always_inline]] void Line() {
+    __builtin_prefetch(at_, 0, 2);
+    at_ = at_ + 64 < end_ ? at_ + 64 : at_;
+  }
+
+ private:
+  const std::byte* at_;
+  const std::byte* end_;
+};
+
 // scores[r][t] = q_r . k_t for kV vectors of positions; `keys` are their panels, one after the other.
 template <int kRows, uint32_t kV>
 void Scores(const float* keys, size_t panel, const float* q, size_t q_stride, uint32_t head_dim,
-            float* scores) {
+            float* scores, Fetcher& next) {
   const DF d;
+  Fetcher fetch = next;
   VF sum[kRows][kV];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
@@ -62,6 +84,7 @@ void Scores(const float* keys, size_t panel, const float* q, size_t q_stride, ui
     for (uint32_t v = 0; v < kV; ++v) sum[r][v] = hn::Zero(d);
   }
   for (uint32_t i = 0; i < head_dim; ++i, keys += kN) {
+    if (i % kFetchEvery == 0) fetch.Line();
     VF key[kV];
 #pragma GCC unroll 8
     for (uint32_t v = 0; v < kV; ++v) key[v] = hn::LoadU(d, keys + v * panel);
@@ -77,6 +100,7 @@ void Scores(const float* keys, size_t panel, const float* q, size_t q_stride, ui
 #pragma GCC unroll 8
     for (uint32_t v = 0; v < kV; ++v) hn::StoreU(sum[r][v], d, scores + r * kKvTile + v * kN);
   }
+  next = fetch;
 }
 
 // Turns a row's scores into weights exp2(s - max), 0 outside its range in the vectors that the range
@@ -110,8 +134,9 @@ inline float Softmax(float* scores, Range range, float* max, float* sum) {
 // weight zero: 0 * NaN is NaN.
 template <int kRows, uint32_t kV>
 void Accumulate(const float* values, size_t padded, const float* weights, const float* rescale,
-                const Range* ranges, float* acc, size_t acc_stride) {
+                const Range* ranges, float* acc, size_t acc_stride, Fetcher& next) {
   const DF d;
+  Fetcher fetch = next;
   Range shared = ranges[0];
   for (int r = 1; r < kRows; ++r) {
     shared.begin = ranges[r].begin > shared.begin ? ranges[r].begin : shared.begin;
@@ -137,6 +162,7 @@ void Accumulate(const float* values, size_t padded, const float* weights, const 
     for (uint32_t t = ranges[r].begin; t < until; ++t) add(r, t);
   }
   for (uint32_t t = shared.begin; t < shared.end; ++t) {
+    if (t % kFetchEvery == 0) fetch.Line();
     VF value[kV];
 #pragma GCC unroll 16
     for (uint32_t v = 0; v < kV; ++v) value[v] = hn::LoadU(d, values + t * padded + v * kN);
@@ -155,6 +181,7 @@ void Accumulate(const float* values, size_t padded, const float* weights, const 
 #pragma GCC unroll 16
     for (uint32_t v = 0; v < kV; ++v) hn::StoreU(sum[r][v], d, acc + r * acc_stride + v * kN);
   }
+  next = fetch;
 }
 
 // A tile's part of the rows of a span.
@@ -229,11 +256,15 @@ inline void AttendTile(DType k_type, DType v_type, const AttentionArgs& a, uint3
 
   DecodeKeys(k_type, a.k + tile * a.k_stride, a.k_stride, seen.begin, seen.end, a.head_dim, some, decoded);
   const size_t panel = size_t{padded} * kN;
+  // Behind the last tile lies the next span, which the same worker often attends next.
+  const size_t next = tile + kKvTile;
+  Fetcher next_keys(a.k + next * a.k_stride, kKvTile * a.k_stride);
+  Fetcher next_values(a.v + next * a.v_stride, kKvTile * a.v_stride);
   rows.ForBlocks([&](auto count, uint32_t r, const Range* ranges) {
     float* to = scores + size_t{r} * kKvTile;
     ForVectors<kVectors<count>>(seen.begin / kN, (seen.end + kN - 1) / kN, [&](auto vectors, uint32_t v) {
       Scores<count, vectors>(decoded + v * panel, panel, a.q + r * a.q_stride, a.q_stride, a.head_dim,
-                             to + v * kN);
+                             to + v * kN, next_keys);
     });
     for (int l = 0; l < count; ++l) {
       rescale[r + l] = Softmax(to + l * kKvTile, ranges[l], a.state.max + r + l, a.state.sum + r + l);
@@ -245,7 +276,7 @@ inline void AttendTile(DType k_type, DType v_type, const AttentionArgs& a, uint3
     float* acc = a.state.acc + r * a.state.acc_stride;
     ForVectors<kVectors<count>>(0, padded / kN, [&](auto vectors, uint32_t v) {
       Accumulate<count, vectors>(decoded + v * kN, padded, scores + size_t{r} * kKvTile, rescale + r, ranges,
-                                 acc + v * kN, a.state.acc_stride);
+                                 acc + v * kN, a.state.acc_stride, next_values);
     });
   });
 }
