@@ -186,6 +186,20 @@ TEST_P(MatMulTest, EveryShapeHasTheSameBits) {
   }
 }
 
+// More columns than a block of the kernels for many has (256, of floats 126), more rows than a panel.
+TEST_P(MatMulTest, BlocksOfColumnsHaveTheSameBits) {
+  constexpr uint32_t kRows = 67;
+  const bool floats = InfoOf(type()).block == 1;
+  const uint32_t k = 512, columns = floats ? 130 : 300;
+  const Product p(type(), kRows, k, columns, kernels());
+  const std::vector<float> whole = p.Run(kernels(), 0, kRows, 0, columns);
+  for (uint32_t j : {0u, 125u, 126u, columns / 2 - 1, columns / 2, columns - 1}) {
+    const std::vector<float> alone = p.Run(kernels(), 0, kRows, j, 1);
+    const std::vector<float> column(whole.begin() + j * kRows, whole.begin() + (j + 1) * kRows);
+    EXPECT_EQ(alone, column) << "column " << j;
+  }
+}
+
 // Float types are left out: their lanes differ by instruction set.
 using QuantisedMatMulTest = MatMulTest;
 
