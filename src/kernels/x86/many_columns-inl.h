@@ -5,7 +5,7 @@
 //
 // Of the loops, from the outside: kQuantBlockColumns columns, whose activations stay in L2;
 // kQuantPanelRows rows; a piece of their length, whose panel lies in L1, or is read from L2 where L1 has
-// 32 KiB, in order and a quarter of what L2 gives; the tile's columns, whose share of the piece stays in L1,
+// 32 KiB, in order, 15 bytes in a cycle at most; the tile's columns, whose share of the piece stays in L1,
 // and for which what a product needs beside the codes is computed once; the panel's groups of
 // kQuantTileRows rows.
 #pragma once
@@ -19,8 +19,8 @@
 namespace edgewise::kernels {
 namespace {
 
-// Half as many rows: a tile's columns, brought near and prepared for each panel, cost 17% of a prefill of
-// Q8_0 on AVX2 (half of it the wait for their first bytes).
+// With half as many rows, what is not the tiles' products took 16% of a prefill of Q8_0 on AVX2, half of it
+// the wait for the first bytes of a tile's columns.
 constexpr uint32_t kQuantPanelRows = 64, kPanelGroups = kQuantPanelRows / kQuantTileRows;
 constexpr uint32_t kPanelCodeBytes = 32 * 1024;
 // Filling a panel costs as much as two or three columns of products.
