@@ -18,6 +18,7 @@ struct RunOptions {
   int threads = 1;
   uint32_t chunk = 512;
   DType kv = DType::kF16;
+  bool hardware = false;  // every option that is about speed only
 };
 
 Engine MakeEngine(const Model& model, const RunOptions& run, uint32_t logit_rows, uint32_t slots) {
@@ -27,7 +28,11 @@ Engine MakeEngine(const Model& model, const RunOptions& run, uint32_t logit_rows
                                               .slots = slots,
                                               .logit_rows = logit_rows,
                                               .k_type = run.kv,
-                                              .v_type = run.kv}));
+                                              .v_type = run.kv,
+                                              .populate = run.hardware,
+                                              .huge_pages = run.hardware,
+                                              .pin = run.hardware,
+                                              .prefetch_bytes = run.hardware ? 100'000u : 0}));
 }
 
 // Logits of every position, the tokens brought in chunks.
@@ -128,7 +133,9 @@ TEST_P(SameBits, ForAnyThreadsAndChunks) {
   const auto tokens = RandomTokens(tiny.model(), 150);
   const auto expected = AllLogits(tiny.model(), tokens, {});
   for (const RunOptions& run : {RunOptions{.threads = 2}, RunOptions{.threads = 3, .chunk = 64},
-                                RunOptions{.chunk = 1}, RunOptions{.threads = 2, .chunk = 7}}) {
+                                RunOptions{.chunk = 1}, RunOptions{.threads = 2, .chunk = 7},
+                                RunOptions{.threads = 2, .chunk = 75, .hardware = true},
+                                RunOptions{.threads = 2, .chunk = 1, .hardware = true}}) {
     EXPECT_EQ(AllLogits(tiny.model(), tokens, run), expected)
         << run.threads << " threads, chunks of " << run.chunk;
   }

@@ -1,7 +1,5 @@
 #include "base/cpus.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -82,6 +80,15 @@ void PinTo(pthread_t thread, int cpu) {
   CPU_ZERO(&set);
   CPU_SET(cpu, &set);
   pthread_setaffinity_np(thread, sizeof(set), &set);
+}
+
+PinnedHere::PinnedHere(int cpu)
+    : pinned_(cpu >= 0 && pthread_getaffinity_np(pthread_self(), sizeof(before_), &before_) == 0) {
+  if (pinned_) PinTo(pthread_self(), cpu);
+}
+
+PinnedHere::~PinnedHere() {
+  if (pinned_) pthread_setaffinity_np(pthread_self(), sizeof(before_), &before_);
 }
 
 }  // namespace edgewise

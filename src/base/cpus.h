@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <string>
 #include <vector>
@@ -19,5 +20,18 @@ int DefaultThreads(const std::string& root = "");
 
 // Keeps a thread on one CPU; does nothing where the system refuses.
 void PinTo(pthread_t thread, int cpu);
+
+// Keeps the calling thread on one CPU (-1: anywhere) while it lives; then it may run where it could before.
+class PinnedHere {
+ public:
+  explicit PinnedHere(int cpu);
+  PinnedHere(const PinnedHere&) = delete;
+  PinnedHere& operator=(const PinnedHere&) = delete;
+  ~PinnedHere();
+
+ private:
+  cpu_set_t before_;
+  bool pinned_;
+};
 
 }  // namespace edgewise

@@ -14,8 +14,10 @@
 #include <cstdint>
 #include <cstring>
 #include <mutex>
+#include <utility>
 
 #include "base/error.h"
+#include "base/memory.h"
 
 namespace edgewise {
 namespace {
@@ -128,10 +130,15 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   if (status.st_size == 0) Fail(fd_, ErrorCode::kIo, StrCat("cannot read ", path, ": it is empty"));
 
   size_ = static_cast<size_t>(status.st_size);
-  void* data = mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd_, 0);
+  // On a huge page, so that a copy in its place can have huge ones.
+  std::byte* const place = ReserveOnHugePage(size_);
+  void* data = place == nullptr
+                   ? MAP_FAILED
+                   : mmap(place, size_, PROT_READ, MAP_SHARED | MAP_FIXED, fd_, 0);
   if (data == MAP_FAILED) {
-    Fail(fd_, ErrorCode::kIo,
-         StrCat("cannot map ", path, " (", HumanBytes(size_), "): ", std::strerror(errno)));
+    const std::string reason = std::strerror(errno);
+    if (place != nullptr) munmap(place, size_);
+    Fail(fd_, ErrorCode::kIo, StrCat("cannot map ", path, " (", HumanBytes(size_), "): ", reason));
   }
   data_ = static_cast<const std::byte*>(data);
   slot_ = TakeSlot(data_, size_);
@@ -143,12 +150,13 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
 }
 
 MappedFile::~MappedFile() {
-  ReleaseSlot(slot_);
+  if (slot_ >= 0) ReleaseSlot(slot_);
   munmap(const_cast<std::byte*>(data_), size_);
   close(fd_);
 }
 
 void MappedFile::CheckIntact() const {
+  if (slot_ < 0) return;
   struct stat status = {};
   const bool lost = slots[static_cast<size_t>(slot_)].lost.load(std::memory_order_acquire);
   if (lost || fstat(fd_, &status) != 0 || static_cast<size_t>(status.st_size) < size_) {
@@ -164,6 +172,32 @@ void MappedFile::Populate(size_t begin, size_t end) const {
   for (size_t at = begin; at < end; at += page_size) {
     static_cast<void>(static_cast<const volatile std::byte*>(data_)[at]);
   }
+}
+
+void MappedFile::CopyToMemory(FunctionRef<void(uint64_t done)> progress) {
+  EDGEWISE_CHECK(slot_ >= 0);
+  constexpr size_t kPiece = 64 << 20;
+  ReleaseSlot(std::exchange(slot_, -1));
+  auto* const data = const_cast<std::byte*>(data_);
+  if (mmap(data, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+           0) == MAP_FAILED) {
+    throw Error(ErrorCode::kLimit, StrCat("no memory for a copy of ", path_, " (", HumanBytes(size_),
+                                          "): leave out --huge-pages"));
+  }
+  madvise(data, size_, MADV_HUGEPAGE);
+  for (size_t at = 0; at < size_;) {
+    const size_t end = std::min(size_, (at / kPiece + 1) * kPiece);
+    const ssize_t count = pread(fd_, data + at, end - at, static_cast<off_t>(at));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) {
+      throw Error(ErrorCode::kIo, StrCat("cannot read ", path_, ": ",
+                                         count < 0 ? std::strerror(errno) : "it was cut short meanwhile"));
+    }
+    posix_fadvise(fd_, static_cast<off_t>(at), count, POSIX_FADV_DONTNEED);
+    at += static_cast<size_t>(count);
+    progress(at);
+  }
+  mprotect(data, size_, PROT_READ);
 }
 
 size_t MappedFile::ResidentBytes() const {

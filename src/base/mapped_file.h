@@ -7,8 +7,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
+
+#include "base/function_ref.h"
 
 namespace edgewise {
 
@@ -34,6 +37,13 @@ class MappedFile {
   // Reads the pages of [begin, end) into the page cache and maps them. Requires a begin on a page.
   void Populate(size_t begin, size_t end) const;
 
+  // Replaces the mapping by a copy of the file in private memory of huge pages (Pages::kHuge), at the same
+  // addresses; from then on the file may change or go. What the page cache holds of it is given back, so
+  // that it is not in memory twice. Nobody may read meanwhile. progress: bytes done, of bytes().size().
+  // Throws Error(kIo) for a file that cannot be read whole, Error(kLimit) without memory for it: the
+  // bytes are worthless then.
+  void CopyToMemory(FunctionRef<void(uint64_t done)> progress);
+
   // Bytes of the mapping resident in memory now (in the page cache, whoever read them).
   size_t ResidentBytes() const;
 
@@ -42,7 +52,7 @@ class MappedFile {
   int fd_ = -1;  // kept to see the file shrink: the tail of a page reads as zeros without a signal
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
-  int slot_ = -1;  // in the table that the signal handler reads
+  int slot_ = -1;  // in the table that the signal handler reads; -1: copied, nothing to lose
 };
 
 }  // namespace edgewise

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/memory.h"
 #include "base/test_files.h"
 
 namespace edgewise {
@@ -53,6 +54,29 @@ TEST_F(MappedFileTest, PopulatedPagesAreResident) {
   const MappedFile file(Make(size));
   file.Populate(0, file.bytes().size());
   EXPECT_EQ(file.ResidentBytes(), size);
+}
+
+TEST_F(MappedFileTest, ACopyStaysWhereTheMappingWasAndOutlivesTheFile) {
+  const size_t size = 65 * kHugePage + 5;  // more than one piece
+  MappedFile file(Make(size));
+  const std::byte* const data = file.bytes().data();
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(data) % kHugePage, 0u);
+  std::vector<uint64_t> steps;
+  file.CopyToMemory([&](uint64_t done) { steps.push_back(done); });
+  EXPECT_TRUE(std::is_sorted(steps.begin(), steps.end()));
+  EXPECT_EQ(steps.back(), size);
+  EXPECT_EQ(file.bytes().data(), data);
+  std::filesystem::resize_file(path_, 1);
+  EXPECT_EQ(CountOf(file, 'x'), size);
+  EXPECT_EQ(file.ResidentBytes(), size);
+  EXPECT_NO_THROW(file.CheckIntact());
+}
+
+TEST_F(MappedFileTest, ACopyOfWhatWasCutShortIsAnError) {
+  MappedFile file(Make(100 * PageSize()));
+  std::filesystem::resize_file(path_, PageSize());
+  EXPECT_EQ(MessageOf(ErrorCode::kIo, [&] { file.CopyToMemory([](uint64_t) {}); }),
+            StrCat("cannot read ", path_, ": it was cut short meanwhile"));
 }
 
 TEST_F(MappedFileTest, RefusesWhatIsNoRegularFile) {

@@ -8,17 +8,38 @@
 #include "base/error.h"
 
 namespace edgewise {
+namespace {
 
-AnonymousMemory::AnonymousMemory(size_t bytes) {
+std::byte* Map(size_t bytes, int access) {
+  void* p = mmap(nullptr, bytes, access, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  return p == MAP_FAILED ? nullptr : static_cast<std::byte*>(p);
+}
+
+}  // namespace
+
+std::byte* ReserveOnHugePage(size_t bytes) {
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t size = (bytes + page - 1) / page * page;
+  std::byte* const p = Map(size + kHugePage, PROT_NONE);
+  if (p == nullptr) return nullptr;
+  const size_t before = -reinterpret_cast<uintptr_t>(p) % kHugePage;
+  if (before > 0) munmap(p, before);
+  munmap(p + before + size, kHugePage - before);
+  return p + before;
+}
+
+AnonymousMemory::AnonymousMemory(size_t bytes, Pages pages) {
   if (bytes == 0) return;
-  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                 -1, 0);
-  if (p == MAP_FAILED) {
+  data_ = pages == Pages::kHuge ? ReserveOnHugePage(bytes) : Map(bytes, PROT_READ | PROT_WRITE);
+  if (data_ == nullptr) {
     throw Error(ErrorCode::kLimit, StrCat("cannot map ", HumanBytes(bytes),
                                           " of memory: choose a smaller context or batch"));
   }
-  data_ = static_cast<std::byte*>(p);
   size_ = bytes;
+  if (pages == Pages::kHuge) {
+    EDGEWISE_CHECK(mprotect(data_, size_, PROT_READ | PROT_WRITE) == 0);
+    madvise(data_, size_, MADV_HUGEPAGE);
+  }
 }
 
 AnonymousMemory::AnonymousMemory(AnonymousMemory&& other) noexcept

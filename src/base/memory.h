@@ -7,13 +7,22 @@
 
 namespace edgewise {
 
+// Huge ones (2 MiB on x86, if the system has them for us) need fewer page-table walks, but a touch of one
+// byte takes all of one.
+enum class Pages : uint8_t { kUsual, kHuge };
+inline constexpr size_t kHugePage = 2 << 20;
+
+// Address space only, without access, that begins on a huge page; nullptr when there is none.
+std::byte* ReserveOnHugePage(size_t bytes);
+
 // Owns one anonymous private mapping; page aligned, zero filled; pages count against the process
 // (RssAnon) only once written. Moves, does not copy.
 class AnonymousMemory {
  public:
   AnonymousMemory() = default;
-  // Throws Error(kLimit) when the system refuses the address space.
-  explicit AnonymousMemory(size_t bytes);
+  // Throws Error(kLimit) when the system refuses the address space. kHuge begins on a huge page and is a
+  // request only: without transparent huge pages it is usual memory.
+  explicit AnonymousMemory(size_t bytes, Pages pages = Pages::kUsual);
   AnonymousMemory(AnonymousMemory&& other) noexcept;
   AnonymousMemory& operator=(AnonymousMemory&& other) noexcept;
   ~AnonymousMemory();

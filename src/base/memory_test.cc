@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "base/system_memory.h"
 #include "base/test_files.h"
 
 namespace edgewise {
@@ -19,6 +20,32 @@ TEST(AnonymousMemoryTest, IsZeroAndWritable) {
   memory.data()[9'999] = std::byte{7};
   memory.Populate();
   EXPECT_EQ(memory.data()[9'999], std::byte{7}) << "Populate keeps what is not first in a page";
+}
+
+// Where the system has no huge pages for us this is usual memory: nothing but speed tells.
+TEST(AnonymousMemoryTest, HugePagesAreAlignedAndOtherwiseTheSame) {
+  for (const size_t size : {size_t{1}, size_t{10'000}, kHugePage, 3 * kHugePage + 5}) {
+    AnonymousMemory memory(size, Pages::kHuge);
+    ASSERT_EQ(memory.size(), size);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(memory.data()) % kHugePage, 0u);
+    EXPECT_EQ(std::count(memory.data(), memory.data() + size, std::byte{0}), static_cast<ptrdiff_t>(size));
+    memory.data()[size - 1] = std::byte{7};
+    memory.Populate();
+    if (size > 1) {
+      EXPECT_EQ(memory.data()[size - 1], std::byte{7});
+    }
+  }
+  EXPECT_EQ(AnonymousMemory(0, Pages::kHuge).data(), nullptr);
+}
+
+// The plan counts bytes: what lies behind the last whole huge page must not become one.
+TEST(AnonymousMemoryTest, HugePagesTakeNoMoreThanTheirSize) {
+  constexpr size_t kSize = 8 * kHugePage + 4096;
+  const uint64_t before = ReadProcessMemory().rss_anon;
+  AnonymousMemory memory(kSize, Pages::kHuge);
+  memory.Populate();
+  const uint64_t taken = ReadProcessMemory().rss_anon - before;
+  EXPECT_LE(taken, kSize + (256 << 10));  // the kernel counts in batches of pages
 }
 
 TEST(AnonymousMemoryTest, Moves) {
@@ -37,8 +64,10 @@ TEST(AnonymousMemoryTest, Moves) {
 }
 
 TEST(AnonymousMemoryTest, AnAbsurdSizeIsAnError) {
-  EXPECT_EQ(MessageOf(ErrorCode::kLimit, [] { AnonymousMemory memory(size_t{1} << 60); }),
-            "cannot map 1024.0 PiB of memory: choose a smaller context or batch");
+  for (const Pages pages : {Pages::kUsual, Pages::kHuge}) {
+    EXPECT_EQ(MessageOf(ErrorCode::kLimit, [&] { AnonymousMemory memory(size_t{1} << 60, pages); }),
+              "cannot map 1024.0 PiB of memory: choose a smaller context or batch");
+  }
 }
 
 TEST(ArenaTest, PlanAndLayoutAgree) {

@@ -43,7 +43,7 @@ ThreadPool::ThreadPool(int threads, bool pin) : inside_(-kClosed) {
     throw Error(ErrorCode::kLimit, StrCat("the system gives ", started + 1, " of ", threads,
                                           " threads (", error.code().message(), "): use fewer"));
   }
-  if (cpus.front() >= 0) PinTo(pthread_self(), cpus.front());
+  callers_cpu_ = cpus.front();
 }
 
 ThreadPool::~ThreadPool() { Stop(); }
@@ -55,6 +55,7 @@ void ThreadPool::Stop() {
 }
 
 void ThreadPool::Run(FunctionRef<void(Worker&)> job) {
+  const PinnedHere pinned(callers_cpu_);
   first_phase_ = phase_.Get();
   Worker worker(*this, 0, first_phase_);
   if (team_.empty()) return job(worker);

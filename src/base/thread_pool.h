@@ -74,10 +74,10 @@ inline constexpr int kMaxThreads = 512;
 
 class ThreadPool {
  public:
-  // Starts threads - 1 of them. pin: keeps worker i, the caller included, on the i-th core that it may
-  // run on (one hyper-thread of each core first); ignored with more threads than CPUs. Throws
-  // Error(kUsage) for a number outside 1..kMaxThreads, Error(kLimit) when the system gives no more
-  // threads.
+  // Starts threads - 1 of them. pin: keeps worker i on the i-th core that the caller may run on (one
+  // hyper-thread of each core first), the caller itself during Run() only: threads that it starts later
+  // would inherit its place. Ignored with more threads than CPUs. Throws Error(kUsage) for a number
+  // outside 1..kMaxThreads, Error(kLimit) when the system gives no more threads.
   explicit ThreadPool(int threads, bool pin = false);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
@@ -106,6 +106,7 @@ class ThreadPool {
 
   std::vector<std::thread> team_;
   std::vector<Seat> seats_;  // by worker
+  int callers_cpu_ = -1;     // when pinned
   const FunctionRef<void(Worker&)>* job_ = nullptr;
   uint32_t first_phase_ = 0;  // of the job
   std::atomic<bool> stop_{false};

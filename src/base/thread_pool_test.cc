@@ -7,6 +7,7 @@
 #include <numeric>
 #include <vector>
 
+#include "base/cpus.h"
 #include "base/error.h"
 
 namespace edgewise {
@@ -134,6 +135,19 @@ TEST_P(ThreadPoolTest, PinnedTeamsRun) {
     worker.ForChunks(100, 1, [&](uint32_t begin, uint32_t) { sum += begin; });
   });
   EXPECT_EQ(sum, 4950u);
+}
+
+// Else threads that the caller starts later would all be on its core.
+TEST_P(ThreadPoolTest, ThePinnedCallerIsFreeBetweenJobs) {
+  const std::vector<int> before = CpusByCore();
+  ThreadPool pool(GetParam(), true);
+  EXPECT_EQ(CpusByCore(), before);
+  size_t inside = 0;
+  pool.Run([&](Worker& worker) {
+    if (worker.index() == 0) inside = CpusByCore().size();
+  });
+  EXPECT_EQ(inside, static_cast<size_t>(GetParam()) <= before.size() ? 1u : before.size());
+  EXPECT_EQ(CpusByCore(), before);
 }
 
 TEST_P(ThreadPoolTest, TheCallerSeesResultsAfterRun) {

@@ -143,6 +143,8 @@ void AddRuns(Keys& keys, const std::string& threads, std::vector<ExperimentRun>&
   add("--batch-decode", keys.Numbers("batch_decode"));
   for (const std::string& who : neighbours) add("--neighbour", who);
   if (keys.Switch("ops")) flags.emplace_back("--ops");
+  if (keys.Switch("pin")) flags.emplace_back("--pin");
+  if (keys.Switch("huge_pages")) flags.emplace_back("--huge-pages");
   for (const std::string& kv : kv_types) {
     for (const std::string& isa : isas) {
       for (const std::string& type : types) {

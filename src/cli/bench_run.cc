@@ -46,7 +46,7 @@ class Bench {
     for (const BenchTest& test : plan.tests) teams_.try_emplace(test.threads);
     for (auto& [threads, team] : teams_) {
       team.engine = std::make_unique<Engine>(model, BenchEngineOptions(model, plan, threads));
-      team.pool = std::make_unique<ThreadPool>(static_cast<int>(threads));
+      team.pool = std::make_unique<ThreadPool>(static_cast<int>(threads), plan.options.pin);
       team.roof.threads = threads;
     }
     // The same tokens in every run; which they are matters only to rows of the embedding.

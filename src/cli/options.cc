@@ -57,11 +57,13 @@ void EngineFlags::AddSizesTo(Flags& flags) {
   flags.Add("-t,--threads", threads, "N", "worker threads; 0: one per core");
   flags.AddChoice("-ctk,--cache-type-k", k_type, kKvTypes, "type of the keys in the KV cache");
   flags.AddChoice("-ctv,--cache-type-v", v_type, kKvTypes, "type of the values in the KV cache");
+  flags.AddSwitch("--huge-pages", huge_pages, kHugePagesHelp);
 }
 
 void EngineFlags::AddTo(Flags& flags) {
   AddSizesTo(flags);
   flags.Add("--backend", backend, "NAME", "what computes: cpu");
+  flags.AddSwitch("--pin", pin, kPinHelp);
   flags.AddSwitch("--populate", populate, "read all weights and touch all memory before starting");
   flags.AddSwitch("--check-tensors", check_tensors,
                   "look for NaN and infinite weights (reads the whole file)");
@@ -84,6 +86,8 @@ EngineOptions EngineFlags::ToOptions() const {
   options.k_type = FindTypeByName(k_type)->type;
   options.v_type = FindTypeByName(v_type)->type;
   options.populate = populate;
+  options.huge_pages = huge_pages;
+  options.pin = pin;
   return options;
 }
 
@@ -107,9 +111,14 @@ void CheckTensors(const Gguf& file) {
   }
 }
 
-void Populate(const Gguf& file) {
+void Load(Gguf& file, const EngineOptions& options) {
   Progress progress("reading");
-  file.Populate([&](uint64_t done, uint64_t total) { progress.Show(done, total); });
+  const auto show = [&](uint64_t done, uint64_t total) { progress.Show(done, total); };
+  if (options.huge_pages) {
+    file.CopyToMemory(show);
+  } else if (options.populate) {
+    file.Populate(show);
+  }
 }
 
 void NoteLongContext(const Model& model, const EngineOptions& resolved) {

@@ -21,14 +21,19 @@ namespace edgewise {
 // places.
 std::string ModelPath(const std::optional<std::string>& given);
 
+inline constexpr const char* kHugePagesHelp =
+    "copy the weights from the file into memory of huge pages, which the KV cache gets too";
+inline constexpr const char* kPinHelp = "keep each thread on a core of its own";
+
 // -t as ThreadPool takes it: 0 is one per core; what no pool takes stays for it to refuse.
 int ThreadsOf(uint32_t flag);
 
-// -c -b -t -ctk -ctv, --populate --force --backend --deterministic --check-tensors
+// -c -b -t -ctk -ctv --huge-pages, --pin --populate --force --backend --deterministic --check-tensors
 struct EngineFlags {
   uint32_t threads = 0, context = 0, batch = 512;
   std::string k_type = "f16", v_type = "f16";
   std::string backend = "cpu";
+  bool huge_pages = false, pin = false;
   bool populate = false, force = false, deterministic = false, check_tensors = false;
 
   void AddTo(Flags& flags);
@@ -51,8 +56,9 @@ struct LoadedModel {
 // Looks for NaN and infinite weights; throws Error(kBadFile) naming tensor and row. Shows progress.
 void CheckTensors(const Gguf& file);
 
-// Reads all pages of the file before they are needed. Shows progress.
-void Populate(const Gguf& file);
+// Brings the weights into memory as the options say, before they are needed: copied to huge pages, or read
+// (populate), or not at all. Shows progress.
+void Load(Gguf& file, const EngineOptions& options);
 
 // Says on stderr when the context is longer than what the model was trained for.
 void NoteLongContext(const Model& model, const EngineOptions& resolved);

@@ -27,11 +27,11 @@ struct BenchFlags {
   std::vector<uint32_t> prompts = {512}, generates = {128}, depths = {0}, threads = {0};
   std::vector<uint32_t> slots = {1};
   std::vector<std::string> neighbours;
-  uint32_t batch = 512;
+  uint32_t batch = 512, prefetch = 0;
   std::optional<uint32_t> repeats;
   std::string k_type = "f16", v_type = "f16", output = "table";
   std::optional<std::string> experiment, models, results;
-  bool json = false, force = false, ops = false;
+  bool json = false, force = false, ops = false, pin = false, huge_pages = false;
 
   uint32_t rounds() const { return repeats.value_or(5); }
 };
@@ -159,6 +159,9 @@ void PrintJson(const BenchFlags& flags, const LoadedModel& loaded, const Measure
       .Set("batch", flags.batch)
       .Set("cache_type_k", flags.k_type)
       .Set("cache_type_v", flags.v_type)
+      .Set("prefetch_bytes", flags.prefetch)
+      .Set("pin", flags.pin)
+      .Set("huge_pages", flags.huge_pages)
       .Set("repeats", flags.rounds())
       .Set("profiled", flags.ops)
       .Set("load_average_before", measured.before.load_average)
@@ -195,12 +198,16 @@ int Bench(const BenchFlags& flags) {
   plan.options.k_type = FindTypeByName(flags.k_type)->type;
   plan.options.v_type = FindTypeByName(flags.v_type)->type;
   plan.options.profile = flags.ops;
+  plan.options.huge_pages = flags.huge_pages;
+  plan.options.pin = flags.pin;
+  plan.options.prefetch_bytes = flags.prefetch;
 
-  const LoadedModel loaded(ModelPath(flags.model), false);
+  LoadedModel loaded(ModelPath(flags.model), false);
   for (const BenchTest& test : plan.tests) {
     CheckedPlan(loaded, BenchEngineOptions(loaded.model, plan, test.threads), SamplerOptions(),
                 flags.force);
   }
+  Load(loaded.file, plan.options);
   const InterruptGuard interrupt;
   Progress progress("measuring");
   Measured measured;
@@ -240,6 +247,10 @@ VerbMain Add(Flags& flags) {
   flags.Add("-b,--batch-size", options->batch, "N", "prompt tokens computed together");
   flags.AddChoice("-ctk,--cache-type-k", options->k_type, kv_types, "type of the keys");
   flags.AddChoice("-ctv,--cache-type-v", options->v_type, kv_types, "type of the values");
+  flags.AddSwitch("--pin", options->pin, kPinHelp);
+  flags.AddSwitch("--huge-pages", options->huge_pages, kHugePagesHelp);
+  flags.Add("--prefetch", options->prefetch, "BYTES",
+            "how long before their use decoding asks for quantised weights, on x86; 0: as measured best");
   flags.Add("--neighbour", options->neighbours, "N[:pin]",
             "measure also beside N busy processes, anywhere or each kept on one CPU; \"1:pin,3\"");
   flags.AddSwitch("--ops", options->ops,

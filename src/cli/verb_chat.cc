@@ -237,12 +237,12 @@ class Chat {
 int RunChat(const ChatOptions& options) {
   const EngineOptions asked = options.engine.ToOptions();
   options.generation.ToGenerate();  // refuses wrong flags before the model is read
-  const LoadedModel loaded(ModelPath(options.model), options.engine.check_tensors);
+  LoadedModel loaded(ModelPath(options.model), options.engine.check_tensors);
   const EngineOptions resolved = ResolveOptions(loaded.model, asked);
   const SamplerOptions sampling = options.generation.ToSampler(*loaded.tokenizer, resolved.context);
   CheckedPlan(loaded, resolved, sampling, options.engine.force);
   NoteLongContext(loaded.model, resolved);
-  if (options.engine.populate) Populate(loaded.file);
+  Load(loaded.file, resolved);
   Chat(options, loaded, resolved, sampling).Run();
   return 0;
 }

@@ -137,7 +137,7 @@ int Eval(const EvalFlags& flags) {
     base = std::make_unique<LogitsFile>(*flags.kl_base);
   }
   const std::string text = base ? "" : TextOf(flags);
-  const LoadedModel loaded(ModelPath(flags.model), flags.engine.check_tensors);
+  LoadedModel loaded(ModelPath(flags.model), flags.engine.check_tensors);
   const Tokenizer& tokenizer = *loaded.tokenizer;
 
   EvalOptions options;
@@ -156,6 +156,7 @@ int Eval(const EvalFlags& flags) {
   const uint32_t chunks = EvalChunks(tokens.size(), options);
   CheckedPlan(loaded, resolved, SamplerOptions(), flags.engine.force);
   NoteLongContext(loaded.model, resolved);
+  Load(loaded.file, resolved);
   Engine engine(loaded.model, resolved);
   std::unique_ptr<LogitsWriter> writer;
   if (flags.save_logits) {

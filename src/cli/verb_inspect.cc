@@ -156,7 +156,8 @@ std::string MemoryText(const Inspected& in, const EngineOptions& resolved) {
   const auto add = [&](const char* what, uint64_t bytes, const std::string& note) {
     table.Add({what, HumanBytes(bytes), note});
   };
-  add("weights", plan.mapped, "mapped from the file, reclaimable");
+  add("weights", plan.mapped + plan.copied,
+      plan.copied > 0 ? "copied from the file" : "mapped from the file, reclaimable");
   add("KV cache", plan.kv,
       StrCat(HumanBytes(plan.kv / resolved.context), " a position, ", NameOf(resolved.k_type),
              " and ", NameOf(resolved.v_type)));
@@ -236,6 +237,7 @@ Json MemoryJson(const Inspected& in, const EngineOptions& resolved) {
       .Set("batch", resolved.batch)
       .Set("threads", resolved.threads)
       .Set("mapped_bytes", plan.mapped)
+      .Set("copied_bytes", plan.copied)
       .Set("kv_bytes", plan.kv)
       .Set("scratch_bytes", plan.scratch)
       .Set("tokenizer_bytes", plan.tokenizer)

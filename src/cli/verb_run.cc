@@ -112,6 +112,7 @@ void PrintJson(const RunOptions& options, const RunFigures& figures, const Engin
       .Set("planned_bytes", figures.plan.total())
       .Set("planned_private_bytes", figures.plan.private_bytes())
       .Set("planned_mapped_bytes", figures.plan.mapped)
+      .Set("planned_copied_bytes", figures.plan.copied)
       .Set("planned_code_bytes", figures.plan.code)
       .Set("planned_kv_bytes", figures.plan.kv)
       .Set("planned_scratch_bytes", figures.plan.scratch)
@@ -131,7 +132,7 @@ int Run(const RunOptions& options) {
   RunFigures figures;
   const Seconds start = Now();
   const std::string path = ModelPath(options.model);
-  const LoadedModel loaded(path, options.engine.check_tensors);
+  LoadedModel loaded(path, options.engine.check_tensors);
   EngineOptions resolved = ResolveOptions(loaded.model, asked);
   const std::vector<TokenId> tokens = Encode(loaded, prompt, resolved.context);
   // No step has more rows than the prompt, unless a shift recomputes half of a full context.
@@ -148,7 +149,7 @@ int Run(const RunOptions& options) {
   }
 
   // 2. Take the memory.
-  if (options.engine.populate) Populate(loaded.file);
+  Load(loaded.file, resolved);
   Engine engine(loaded.model, resolved);
   Generator generator(engine, 0);
   Sampler sampler(sampling, loaded.model.config().vocab);

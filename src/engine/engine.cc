@@ -23,6 +23,8 @@ void RequireRange(const char* what, uint64_t value, uint64_t low, uint64_t high)
               StrCat(what, " is ", value, ": choose between ", low, " and ", high));
 }
 
+Pages PagesOf(const EngineOptions& options) { return options.huge_pages ? Pages::kHuge : Pages::kUsual; }
+
 size_t ScratchBytes(const Model& model, const EngineOptions& options) {
   Arena arena(nullptr);
   StepBuffers step;
@@ -36,6 +38,7 @@ size_t ScratchBytes(const Model& model, const EngineOptions& options) {
 EngineOptions ResolveOptions(const Model& model, EngineOptions options) {
   if (options.threads == 0) options.threads = DefaultThreads();
   if (options.context == 0) options.context = std::min(model.config().context, kDefaultContext);
+  if (options.prefetch_bytes == 0) options.prefetch_bytes = kernels::kPrefetchBytes;
   RequireRange("threads", static_cast<uint64_t>(std::max(options.threads, 0)), 1, kMaxThreads);
   RequireRange("context", options.context, 1, kMaxContext);
   RequireRange("batch", options.batch, 1, kMaxBatch);
@@ -73,12 +76,12 @@ struct Engine::State {
       : kernels(kernels::Kernels()),
         angles(MakeRopeAngles(model)),
         cache(model.config(), options),
-        kv_memory(cache.bytes()),
-        scratch_memory(ScratchBytes(model, options)),
+        kv_memory(cache.bytes(), PagesOf(options)),
+        scratch_memory(ScratchBytes(model, options), PagesOf(options)),
         workers(static_cast<size_t>(options.threads)),
         counted(static_cast<size_t>(options.threads)),
         lengths(options.slots, 0),
-        pool(options.threads) {
+        pool(options.threads, options.pin) {
     Arena arena(scratch_memory.data());
     LayOut(model, options, arena, buffers, workers);
     EDGEWISE_CHECK(arena.used() == scratch_memory.size());

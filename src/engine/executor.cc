@@ -127,7 +127,8 @@ void Executor::MatMul(const Op& op, const ActivationSet& x, uint32_t begin, uint
                                     .k = w.k,
                                     .m = op.m,
                                     .next = next.data(),
-                                    .next_bytes = next.size()};
+                                    .next_bytes = next.size(),
+                                    .prefetch_bytes = c_.options.prefetch_bytes};
   Timed(op.role, [&] {
     kernels::MatMul(c_.kernels, w.type, args);
     if (op.bias == TensorId::kNone) return;

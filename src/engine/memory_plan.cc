@@ -57,7 +57,7 @@ uint32_t LargestContext(const MemoryPlan& plan, const Model& model, const Engine
 
 std::string Advice(const MemoryPlan& plan, const Model& model, const EngineOptions& resolved,
                    uint64_t available) {
-  if (plan.mapped + plan.code >= available) {
+  if (plan.mapped + plan.copied + plan.code >= available) {
     return "the weights alone are larger than that: use a smaller model, or quantize this one";
   }
   const uint64_t budget = available - plan.mapped - plan.code;
@@ -87,7 +87,8 @@ std::string Advice(const MemoryPlan& plan, const Model& model, const EngineOptio
 MemoryPlan PlanMemory(const Gguf& file, const Model& model, const EngineOptions& resolved,
                       uint64_t tokenizer_bytes, uint64_t sampler_bytes) {
   const EngineMemory memory = PlanEngineMemory(model, resolved);
-  return {.mapped = file.file_bytes(),
+  return {.mapped = resolved.huge_pages ? 0 : file.file_bytes(),
+          .copied = resolved.huge_pages ? file.file_bytes() : 0,
           .code = kCodeBytes,
           .kv = memory.kv,
           .scratch = memory.scratch,
@@ -106,7 +107,8 @@ void CheckPlan(const MemoryPlan& plan, const Model& model, const EngineOptions& 
 }
 
 std::string ToText(const MemoryPlan& plan) {
-  return StrCat("weights ", HumanBytes(plan.mapped), " (mapped) + KV ", HumanBytes(plan.kv),
+  return StrCat("weights ", HumanBytes(plan.mapped + plan.copied),
+                plan.copied > 0 ? " (copied)" : " (mapped)", " + KV ", HumanBytes(plan.kv),
                 " + scratch ", HumanBytes(plan.scratch), " + tokenizer, sampler and program ",
                 HumanBytes(plan.tokenizer + plan.sampler + plan.program + plan.code), " = ",
                 HumanBytes(plan.total()));

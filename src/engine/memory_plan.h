@@ -13,6 +13,7 @@ namespace edgewise {
 
 struct MemoryPlan {
   uint64_t mapped = 0;  // the model file's pages: shared with the page cache, reclaimable
+  uint64_t copied = 0;  // the same instead, copied into private huge pages
   uint64_t code = 0;    // pages of the program and its libraries: mapped too
   uint64_t kv = 0;
   uint64_t scratch = 0;
@@ -20,7 +21,7 @@ struct MemoryPlan {
   uint64_t sampler = 0;
   uint64_t program = 0;  // the process itself: heap of the loaded tables, stacks, libraries' data
 
-  uint64_t private_bytes() const { return kv + scratch + tokenizer + sampler + program; }
+  uint64_t private_bytes() const { return copied + kv + scratch + tokenizer + sampler + program; }
   uint64_t total() const { return mapped + code + private_bytes(); }
 };
 

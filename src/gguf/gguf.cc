@@ -227,6 +227,14 @@ void Gguf::Populate(FunctionRef<void(uint64_t done, uint64_t total)> progress) c
   }
 }
 
+void Gguf::CopyToMemory(FunctionRef<void(uint64_t done, uint64_t total)> progress) {
+  uint64_t before = 0;
+  for (const auto& part : parts_) {
+    part->CopyToMemory([&](uint64_t done) { progress(before + done, file_bytes()); });
+    before += part->bytes().size();
+  }
+}
+
 size_t Gguf::ResidentBytes() const {
   size_t bytes = 0;
   for (const auto& part : parts_) bytes += part->ResidentBytes();

@@ -133,6 +133,9 @@ class Gguf {
   void CheckIntact() const;
   // Reads and maps all pages of all parts; progress in bytes.
   void Populate(FunctionRef<void(uint64_t done, uint64_t total)> progress) const;
+  // Replaces the mappings by copies in private memory of huge pages (MappedFile::CopyToMemory); all views
+  // stay where they are. Nobody may read meanwhile.
+  void CopyToMemory(FunctionRef<void(uint64_t done, uint64_t total)> progress);
   size_t ResidentBytes() const;
 
  private:

@@ -59,7 +59,7 @@ class SplitTest : public testing::Test {
 
 TEST_F(SplitTest, AllPartsAreOneFile) {
   WriteAll();
-  const Gguf file = Gguf::Open(folder_ / kPart1);
+  Gguf file = Gguf::Open(folder_ / kPart1);
   EXPECT_EQ(file.String("general.architecture"), "llama");
   std::string order;
   for (const GgufTensor& tensor : file.tensors()) order += tensor.name;
@@ -77,6 +77,17 @@ TEST_F(SplitTest, AllPartsAreOneFile) {
   EXPECT_EQ(file.file_bytes(), bytes);
   file.Populate([](uint64_t, uint64_t) {});
   EXPECT_EQ(file.ResidentBytes(), bytes);
+  uint64_t copied = 0;
+  file.CopyToMemory([&](uint64_t done, uint64_t total) {
+    EXPECT_EQ(total, bytes);
+    copied = done;
+  });
+  EXPECT_EQ(copied, bytes);
+  for (const char* part : {kPart1, kPart2, kPart3}) std::filesystem::resize_file(folder_ / part, 1);
+  EXPECT_NO_THROW(file.CheckIntact());
+  for (const GgufTensor& tensor : file.tensors()) {
+    EXPECT_EQ(reinterpret_cast<const float*>(tensor.data.data())[5], static_cast<float>(tensor.name.front()));
+  }
 }
 
 TEST_F(SplitTest, TheFirstPartMayBeEmptyOfTensors) {

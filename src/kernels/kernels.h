@@ -31,6 +31,9 @@ ActivationFormat ActivationFormatOf(DType weight);
 // Bytes of one activation row of k values in `format`, padded to a multiple of 64.
 size_t ActivationBytes(ActivationFormat format, uint32_t k);
 
+// How long before its use a weight is asked for; row_lanes-inl.h has the measurements.
+inline constexpr size_t kPrefetchBytes = 512;
+
 // y[j * y_stride + i] = sum over k of W[i, k] * x[j, k]   for i < rows, j < m.
 //   w  rows x k in its GGUF type, rows w_stride bytes apart
 //   x  m activation rows in ActivationFormatOf(type), x_stride bytes apart
@@ -52,6 +55,8 @@ struct MatMulArgs {
   // columns fetches the beginning of them while it computes its last rows.
   const std::byte* next = nullptr;
   size_t next_bytes = 0;
+  // How long before its use a weight is asked for, by kernels of one or few columns that ask.
+  size_t prefetch_bytes = kPrefetchBytes;
 };
 using MatMulFn = void (*)(const MatMulArgs&);
 
