@@ -1,6 +1,7 @@
 #include "base/cpus.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -14,7 +15,9 @@ namespace {
 // A machine described by files under a folder of its own.
 class Machine {
  public:
-  Machine() : root_(testing::TempDir() + "cpus_test") { std::filesystem::remove_all(root_); }
+  Machine() : root_(StrCat(testing::TempDir(), "cpus_test.", getpid())) {
+    std::filesystem::remove_all(root_);
+  }
   ~Machine() { std::filesystem::remove_all(root_); }
   void Write(const std::string& path, const std::string& text) const {
     const std::filesystem::path file(root_ + path);

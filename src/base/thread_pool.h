@@ -60,7 +60,8 @@ class Worker {
 
   // The size of the next piece when `left` indices are left.
   uint32_t ShareOf(uint32_t left, uint32_t grain, uint32_t most) const {
-    const uint32_t half = std::min(left / (2 * static_cast<uint32_t>(count())), most);
+    const auto workers = static_cast<uint32_t>(count());
+    const uint32_t half = std::min(workers == 1 ? left : left / (2 * workers), most);
     return std::max(half / grain, 1u) * grain;
   }
 
