@@ -23,11 +23,14 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"tokenizer", {"base", "gguf", "jinja"}},
     {"model", {"base", "quant", "gguf"}},
     {"graph", {"base", "quant", "model"}},
+    {"machine", {"base", "quant", "model", "graph"}},
+    {"chip", {"base", "quant", "model", "graph", "machine"}},
     {"kernels", {"base", "quant"}},
     {"engine", {"base", "quant", "gguf", "model", "graph", "kernels"}},
     {"compress", {"base", "quant", "gguf", "tokenizer", "model", "graph", "engine"}},
     {"cli",
-     {"base", "quant", "gguf", "tokenizer", "model", "graph", "kernels", "engine", "compress"}},
+     {"base", "quant", "gguf", "tokenizer", "model", "graph", "machine", "chip", "kernels", "engine",
+      "compress"}},
 };
 
 constexpr int kMaxLines = 600;
