@@ -20,7 +20,7 @@ std::vector<DType> TypesWithBlocks(uint32_t at_least) {
 
 std::vector<Isa> EveryIsa() { return {SupportedIsas().begin(), SupportedIsas().end()}; }
 
-// Row lengths: one block, odd numbers of blocks, more than one panel (1024 or 2048 codes), and the
+// Row lengths: one block, odd numbers of blocks, more than one panel (128 to 2048 codes), and the
 // widths of TinyLlama; for floats also lengths that end inside a vector.
 std::vector<uint32_t> RowLengths(DType type) {
   switch (InfoOf(type).block) {
@@ -188,7 +188,7 @@ TEST_P(MatMulTest, EveryShapeHasTheSameBits) {
 
 // More columns than a block of the kernels for many has (256, of floats 126), more rows than a panel.
 TEST_P(MatMulTest, BlocksOfColumnsHaveTheSameBits) {
-  constexpr uint32_t kRows = 67;
+  constexpr uint32_t kRows = 131;
   const bool floats = InfoOf(type()).block == 1;
   const uint32_t k = 512, columns = floats ? 130 : 300;
   const Product p(type(), kRows, k, columns, kernels());
@@ -217,11 +217,15 @@ TEST_P(QuantisedMatMulTest, HasTheBitsOfThePlainKernels) {
 TEST_P(QuantisedMatMulTest, ExtremeCodesDoNotSaturate) {
   const uint32_t k = 512;
   Product p(type(), 4, k, 5, kernels());
-  std::vector<float> ones(k, 1.0f), alternating(k);
-  for (uint32_t i = 0; i < k; ++i) alternating[i] = i % 2 == 0 ? 1.0f : -1.0f;
+  std::vector<float> ones(k, 1.0f), alternating(k), mixed(k);
+  Random signs(2);
+  for (uint32_t i = 0; i < k; ++i) {
+    alternating[i] = i % 2 == 0 ? 1.0f : -1.0f;
+    mixed[i] = signs() % 2 == 0 ? 1.0f : -1.0f;
+  }
   for (uint32_t j = 0; j < p.m; ++j) {
-    kernels().quantize(ActivationFormatOf(type()), (j % 2 == 0 ? ones : alternating).data(), k,
-                       p.x.data() + j * p.x_bytes);
+    const std::vector<float>& x = j % 3 == 0 ? ones : j % 3 == 1 ? alternating : mixed;
+    kernels().quantize(ActivationFormatOf(type()), x.data(), k, p.x.data() + j * p.x_bytes);
   }
   for (int fill : {0x00, 0xff, 0x80, 0x7f}) {
     Random random(1);
@@ -239,7 +243,9 @@ TEST_P(QuantisedMatMulTest, ExtremeCodesDoNotSaturate) {
       const size_t width = two ? 4 : 2, at = block + (at_end ? bytes - width : 0);
       std::memcpy(p.w.data() + at, scales.data() + at, width);
     }
-    EXPECT_EQ(p.Run(kernels(), 0, 4, 0, 5), p.Run(KernelsFor(Isa::kPlain), 0, 4, 0, 5)) << fill;
+    const std::vector<float> expected = p.Run(KernelsFor(Isa::kPlain), 0, 4, 0, 5);
+    EXPECT_EQ(p.Run(kernels(), 0, 4, 0, 5), expected) << fill;
+    EXPECT_EQ(p.Run(kernels(), 0, 4, 0, 5, MatMulShape::kMany), expected) << fill;
     EXPECT_EQ(p.Run(kernels(), 0, 4, 0, 2), p.Run(KernelsFor(Isa::kPlain), 0, 4, 0, 2)) << fill;
   }
 }

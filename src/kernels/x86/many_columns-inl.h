@@ -36,12 +36,6 @@ constexpr const char* kPanelHow = kLanes == 16 ? "interleaved panels, tiles of 3
 [[gnu::always_inline]] inline void Fetch(const void* p, size_t bytes) {
   for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(static_cast<const char*>(p) + i, _MM_HINT_T0);
 }
-// The even and the odd bytes as 16-bit numbers.
-[[gnu::always_inline]] inline __m256i EvenBytes(__m256i x) {
-  return _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8);
-}
-[[gnu::always_inline]] inline __m256i OddBytes(__m256i x) { return _mm256_srai_epi16(x, 8); }
-
 // binary16 numbers of eight rows, collected one by one: widened later than the next are collected, so that
 // the load finds them in the cache, not in eight stores that it would have to wait for.
 struct EightHalves {
@@ -49,15 +43,24 @@ struct EightHalves {
   [[gnu::always_inline]] void Widen(float* to) const { _mm256_storeu_ps(to, _mm256_cvtph_ps(Load128(h))); }
 };
 
+// f<width>() for the number of columns of a tile.
+template <int kMost = kQuantTileColumns, typename F>
+[[gnu::always_inline]] inline void WithWidth(uint32_t width, const F& f) {
+  if constexpr (kMost > 0) {
+    if (width == kMost) return f.template operator()<kMost>();
+    WithWidth<kMost - 1>(width, f);
+  }
+}
+
 template <typename T>
 struct Panel32 {
   using Type = T;
   using View = ActivationQ8_0;
   static constexpr uint32_t kBlockSize = kBlock32;
-  static constexpr bool kWide = kSignTrick<T>;
-  static constexpr const char* kHow = kWide ? "interleaved panels, tiles of 16 x 3, vpmaddwd of widened codes"
-                                            : kPanelHow;
-  static constexpr size_t kBlockBytes = kBlock32 * kQuantTileRows * (kWide ? 2 : 1);
+  static constexpr uint32_t kRows = kQuantPanelRows, kGroupRows = kQuantTileRows;
+  static constexpr uint32_t kMostColumns = kQuantTileColumns;
+  static constexpr const char* kHow = kPanelHow;
+  static constexpr size_t kBlockBytes = kBlock32 * kQuantTileRows;
   static constexpr uint32_t kBlocks = kPanelCodeBytes / (kBlockBytes * kPanelGroups);
   static_assert(kBlocks % 8 == 0);
 
@@ -79,14 +82,7 @@ struct Panel32 {
         if constexpr (T::kMin) mins[b].h[r] = block.m;
       }
       int8_t* to = codes[group][b] + 4 * at;
-      Interleave8(bytes, [to](int g, __m256i four) {
-        if constexpr (kWide) {
-          Store256(to + 2 * g * kGroupBytes, EvenBytes(four));
-          Store256(to + (2 * g + 1) * kGroupBytes, OddBytes(four));
-        } else {
-          Store256(to + g * kGroupBytes, four);
-        }
-      });
+      Interleave8(bytes, [to](int g, __m256i four) { Store256(to + g * kGroupBytes, four); });
     }
     for (uint32_t b = 0; b < blocks; ++b) {
       scales[b].Widen(d[group][b] + at);
@@ -108,7 +104,6 @@ struct Panel32 {
     alignas(32) float scales[kQuantTileColumns][kBlocks];
     alignas(32) int32_t start[kQuantTileColumns][kStart ? kBlocks : 1];  // kMagicBits - zero point * sum
     alignas(32) float total[kQuantTileColumns][T::kMin ? kBlocks : 1];
-    alignas(32) int16_t wide[kQuantTileColumns][kWide ? kBlocks * kBlock32 : 1];
 
     void Set(int c, const std::byte* row, uint32_t k, uint32_t first, uint32_t blocks) {
       const View x = ViewQ8_0(row, k);
@@ -124,14 +119,6 @@ struct Panel32 {
           last_sums[i] = sums[b + i];
         }
         SetBlocks(c, b, last_scales, last_sums);
-      }
-      if constexpr (kWide) {
-        for (uint32_t b = 0; b < blocks; ++b) {
-          const __m256i bytes = Load256(codes[c] + b * kBlock32);
-          Store256(wide[c] + b * kBlock32, EvenBytes(bytes));
-          Store256(wide[c] + b * kBlock32 + kBlock32 / 2, OddBytes(bytes));
-        }
-        codes[c] = reinterpret_cast<const int8_t*>(wide[c]);
       }
     }
 
@@ -164,11 +151,11 @@ struct Panel32 {
       const int32_t* start[kColumns];
 #pragma GCC unroll 8
       for (int c = 0; c < kColumns; ++c) {
-        at[c] = x.codes[c] + b * kBlock32 * (kWide ? 2 : 1);
+        at[c] = x.codes[c] + b * kBlock32;
         start[c] = x.start[c] + (Columns::kStart ? b : 0);
       }
       Ints dot[kRowVectors][kColumns];
-      Dot32<kColumns, T::kMaxCode, kWide, Columns::kStart>(codes[group][b], at, start, dot);
+      Dot32<kColumns, T::kMaxCode, Columns::kStart>(codes[group][b], at, start, dot);
 #pragma GCC unroll 8
       for (int c = 0; c < kColumns; ++c) {
         const Floats scale = SetFloats(x.scales[c][b]);
@@ -191,6 +178,11 @@ struct Panel32 {
       for (int v = 0; v < kRowVectors; ++v) StoreFloats(y + c * kQuantPanelRows + v * kLanes, sum[v][c]);
     }
   }
+
+  // AddProducts compiled for a number of columns.
+  void AddTile(const Columns& x, uint32_t columns, uint32_t group, uint32_t blocks, float* y) const {
+    WithWidth(columns, [&]<int kColumns>() { AddProducts<kColumns>(x, group, blocks, y); });
+  }
 };
 
 template <typename T>
@@ -198,6 +190,8 @@ struct PanelK {
   using Type = T;
   using View = ActivationQ8_K;
   static constexpr uint32_t kBlockSize = kBlockK;
+  static constexpr uint32_t kRows = kQuantPanelRows, kGroupRows = kQuantTileRows;
+  static constexpr uint32_t kMostColumns = kQuantTileColumns;
   static constexpr const char* kHow = kPanelHow;
   static constexpr uint32_t kBlocks = kPanelCodeBytes / (kBlockK * kQuantPanelRows);
   static constexpr int kScales = static_cast<int>(kBlockK) / T::kSub;
@@ -368,23 +362,12 @@ struct PanelK {
       }
     }
   }
-};
 
-// The body compiled for a number of columns.
-template <typename Panel>
-void AddTile(const Panel& panel, const typename Panel::Columns& x, uint32_t columns, uint32_t group,
-             uint32_t blocks, float* y) {
-  switch (columns) {
-    case 1: return panel.template AddProducts<1>(x, group, blocks, y);
-    case 2: return panel.template AddProducts<2>(x, group, blocks, y);
-    case 3: return panel.template AddProducts<3>(x, group, blocks, y);
-#if defined(__AVX512VNNI__)
-    case 4: return panel.template AddProducts<4>(x, group, blocks, y);
-    case 5: return panel.template AddProducts<5>(x, group, blocks, y);
-    case 6: return panel.template AddProducts<6>(x, group, blocks, y);
-#endif
+  // AddProducts compiled for a number of columns.
+  void AddTile(const Columns& x, uint32_t columns, uint32_t group, uint32_t blocks, float* y) const {
+    WithWidth(columns, [&]<int kColumns>() { AddProducts<kColumns>(x, group, blocks, y); });
   }
-}
+};
 
 // Columns first_column .. first_column + columns of ManyColumns; at most kQuantBlockColumns.
 template <typename Panel>
@@ -392,20 +375,20 @@ void ColumnBlock(const MatMulArgs& a, uint32_t first_column, uint32_t columns) {
   using Block = typename Panel::Type::Block;
   Panel panel;
   typename Panel::Columns x;
-  alignas(64) float y[kQuantBlockColumns][kQuantPanelRows];
+  alignas(64) float y[kQuantBlockColumns][Panel::kRows];
   const uint32_t blocks = a.k / Panel::kBlockSize;
   // Tiles as even as can be: 9 columns are 5 and 4, not 6 and 3.
-  const uint32_t tiles = (columns + kQuantTileColumns - 1) / kQuantTileColumns;
-  for (uint32_t i = 0; i < a.rows; i += kQuantPanelRows) {
-    const Block* rows[kQuantPanelRows];
-    RowPointers<Block, kQuantPanelRows>(a, i, rows);
-    const uint32_t count = a.rows - i < kQuantPanelRows ? a.rows - i : kQuantPanelRows;
-    const uint32_t groups = (count + kQuantTileRows - 1) / kQuantTileRows;
+  const uint32_t tiles = (columns + Panel::kMostColumns - 1) / Panel::kMostColumns;
+  for (uint32_t i = 0; i < a.rows; i += Panel::kRows) {
+    const Block* rows[Panel::kRows];
+    RowPointers<Block, Panel::kRows>(a, i, rows);
+    const uint32_t count = a.rows - i < Panel::kRows ? a.rows - i : Panel::kRows;
+    const uint32_t groups = (count + Panel::kGroupRows - 1) / Panel::kGroupRows;
     std::memset(y, 0, columns * sizeof y[0]);
     for (uint32_t b = 0; b < blocks; b += Panel::kBlocks) {
       const uint32_t piece = blocks - b < Panel::kBlocks ? blocks - b : Panel::kBlocks;
-      for (uint32_t r = 0; r < groups * kQuantTileRows; r += 8) {
-        panel.Fill(rows + r, b, piece, r / kQuantTileRows, r % kQuantTileRows);
+      for (uint32_t r = 0; r < groups * Panel::kGroupRows; r += 8) {
+        panel.Fill(rows + r, b, piece, r / Panel::kGroupRows, r % Panel::kGroupRows);
       }
       for (uint32_t t = 0; t < tiles; ++t) {
         const uint32_t j = static_cast<uint32_t>(uint64_t{columns} * t / tiles);
@@ -420,14 +403,14 @@ void ColumnBlock(const MatMulArgs& a, uint32_t first_column, uint32_t columns) {
             Panel::FetchColumn(column + (width + c) * a.x_stride, a.k, b, piece);
           }
         }
-        for (uint32_t g = 0; g < groups; ++g) AddTile(panel, x, width, g, piece, y[j] + g * kQuantTileRows);
+        for (uint32_t g = 0; g < groups; ++g) panel.AddTile(x, width, g, piece, y[j] + g * Panel::kGroupRows);
       }
     }
     for (uint32_t j = 0; j < columns; ++j) {
       float* to = a.y + (first_column + j) * a.y_stride + i;
-      if (count == kQuantPanelRows) {
+      if (count == Panel::kRows) {
 #pragma GCC unroll 4
-        for (uint32_t r = 0; r < kQuantPanelRows; r += kLanes) StoreFloats(to + r, LoadFloats(y[j] + r));
+        for (uint32_t r = 0; r < Panel::kRows; r += kLanes) StoreFloats(to + r, LoadFloats(y[j] + r));
       } else {
         std::memcpy(to, y[j], count * sizeof(float));
       }

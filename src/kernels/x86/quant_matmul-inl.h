@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/x86/few_columns_k-inl.h"
-#include "kernels/x86/many_columns-inl.h"
+#include "kernels/x86/paired_panel-inl.h"
 
 namespace edgewise::kernels {
 namespace {
@@ -17,7 +17,7 @@ MatMulKernel Kernel32(MatMulShape shape) {
     case MatMulShape::kFew: return {FewColumns32<T, false>, kFewHow};
     case MatMulShape::kMany: break;
   }
-  return {ManyColumns<Panel32<T>>, Panel32<T>::kHow};
+  return {ManyColumns<PanelFor32<T>>, PanelFor32<T>::kHow};
 }
 
 template <typename T>

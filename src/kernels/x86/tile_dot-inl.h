@@ -6,9 +6,7 @@
 //   4 bits   8 maddubs, 7 adds in 16 bits, 1 madd: sixteen products of 15 * 127 fit 16 bits
 //   5 bits   8 maddubs, 6 adds in 16 bits, 2 madds, 1 add
 //   6 bits   8 maddubs, 4 adds in 16 bits, 4 madds, 3 adds
-//   8 bits   16 madds, 15 adds of codes widened to 16 bits. Bytes would need their signs moved to the
-//            other operand (psign, maddubs, madd, add for four codes): as many instructions, of which
-//            three in four compete for the two multipliers, where here it is half.
+//   8 bits   8 maddubs, 8 madds, 8 adds: paired_panel-inl.h
 // With VNNI 8 dpbusd.
 #pragma once
 
@@ -76,7 +74,7 @@ template <int kColumns, int kGroups>
 }
 
 // dot = start + codes . x for a block of 32. kStart: start[c] is added, else kMagicBits.
-template <int kColumns, int kMaxCode, bool kWide, bool kStart>
+template <int kColumns, int kMaxCode, bool kStart>
 [[gnu::always_inline]] inline void Dot32(const int8_t* w, const int8_t* const x[],
                                          const int32_t* const start[],
                                          Ints dot[kRowVectors][kColumns]) {
@@ -153,48 +151,25 @@ constexpr int GroupsThatFit(int max_code, int groups) {
 }
 
 // dot = start + codes . x for a block of 32. kStart: start[c] is added, else nothing.
-//   kWide  codes and x are 16 bits: vector 2 g of w has codes 4 g and 4 g + 2 of every row, vector
-//          2 g + 1 the odd ones; x[c] has the words for the even vectors, then those for the odd
-template <int kColumns, int kMaxCode, bool kWide, bool kStart>
+template <int kColumns, int kMaxCode, bool kStart>
 [[gnu::always_inline]] inline void Dot32(const int8_t* w, const int8_t* const x[],
                                          const int32_t* const start[],
                                          __m256i dot[kRowVectors][kColumns]) {
-  if constexpr (kWide) {
-#pragma GCC unroll 16
-    for (int g = 0; g < 16; ++g) {
-      __m256i codes[kRowVectors];
+  constexpr int kStep = GroupsThatFit(kMaxCode, 8);
+#pragma GCC unroll 8
+  for (int g = 0; g < 8; g += kStep) {
+    const int8_t* at[kColumns];
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) at[c] = x[c] + 4 * g;
+    __m256i sum[kRowVectors][kColumns];
+    SumPairs<kColumns, kStep>(w + g * kGroupBytes, at, sum);
+#pragma GCC unroll 8
+    for (int c = 0; c < kColumns; ++c) {
 #pragma GCC unroll 2
       for (int v = 0; v < kRowVectors; ++v) {
-        codes[v] = LoadInts(w + g * kGroupBytes + v * 4 * kLanes);
-      }
-#pragma GCC unroll 8
-      for (int c = 0; c < kColumns; ++c) {
-        const __m256i two = Broadcast(x[c] + (g % 2 * 8 + g / 2) * 4);
-#pragma GCC unroll 2
-        for (int v = 0; v < kRowVectors; ++v) {
-          const __m256i pairs = _mm256_madd_epi16(codes[v], two);
-          dot[v][c] = g == 0 ? pairs : Add(dot[v][c], pairs);
-          Pin(dot[v][c]);
-        }
-      }
-    }
-  } else {
-    constexpr int kStep = GroupsThatFit(kMaxCode, 8);
-#pragma GCC unroll 8
-    for (int g = 0; g < 8; g += kStep) {
-      const int8_t* at[kColumns];
-#pragma GCC unroll 8
-      for (int c = 0; c < kColumns; ++c) at[c] = x[c] + 4 * g;
-      __m256i sum[kRowVectors][kColumns];
-      SumPairs<kColumns, kStep>(w + g * kGroupBytes, at, sum);
-#pragma GCC unroll 8
-      for (int c = 0; c < kColumns; ++c) {
-#pragma GCC unroll 2
-        for (int v = 0; v < kRowVectors; ++v) {
-          const __m256i wide = _mm256_madd_epi16(sum[v][c], _mm256_set1_epi16(1));
-          dot[v][c] = g == 0 ? wide : Add(dot[v][c], wide);
-          Pin(dot[v][c]);
-        }
+        const __m256i wide = _mm256_madd_epi16(sum[v][c], _mm256_set1_epi16(1));
+        dot[v][c] = g == 0 ? wide : Add(dot[v][c], wide);
+        Pin(dot[v][c]);
       }
     }
   }
