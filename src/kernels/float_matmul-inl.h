@@ -28,6 +28,7 @@ constexpr uint32_t kFloatColumns = kManyRegisters ? 6 : 3;
 // nothing at 256 bits and lost 5% at 512, where they leave no room in L1.
 constexpr uint32_t kPart = 512;
 constexpr uint32_t kFloatPanelRows = 12;
+static_assert(kFloatColumns * kFloatRows % kFloatPanelRows == 0);  // a group's share of the columns to fetch
 // Columns whose parts stay in L2 (256 KiB) while rows pass over them. Half as many: the same speed;
 // twice as many: 5% slower with 2 MiB of L2.
 constexpr uint32_t kBlockColumns = 126;
@@ -113,16 +114,24 @@ template <int kCount, typename F>
   }(std::make_integer_sequence<int, kCount>());
 }
 
-struct NoFetch {
-  void Line(size_t /*offset*/) const {}
+// While a part is multiplied, kRows rows of what comes later are fetched, line by line.
+template <int kRows>
+struct FetchRows {
+  const std::byte* at = nullptr;
+  size_t stride = 0;
+  [[gnu::always_inline]] void Line(size_t offset) const {
+    if (offset % 64 != 0) return;
+    Each<kRows>([&]<int r>() EDGEWISE_INLINE { __builtin_prefetch(at + r * stride + offset); });
+  }
 };
 
 // sum[c * kRows + r] = the lanes of row r times column c, of n <= kPart weights. The loop is not
 // unrolled: twice or four times ran out of sixteen registers.
-template <typename Weight, int kRows, int kColumns, typename Fetch>
+template <typename Weight, int kRows, int kColumns, int kFetched>
 [[gnu::always_inline]] inline void MultiplyPart(const std::byte* const rows[kRows],
                                                 const float* const x[kColumns], size_t n,
-                                                const Fetch& fetch, VF sum[kRows * kColumns]) {
+                                                const FetchRows<kFetched>& fetch,
+                                                VF sum[kRows * kColumns]) {
   const DF d;
   Each<kRows * kColumns>([&]<int s>() EDGEWISE_INLINE { sum[s] = hn::Zero(d); });
   size_t i = 0;
@@ -188,19 +197,9 @@ template <int kColumns>
 // rows: twice as far as in the quantised kernels, whose streams are at least twice as many (F16, 2 threads:
 // 512 bytes 11.5 tokens/s, 1024 12.8, 4096 12.6).
 
-template <int kRows>
-struct FetchRows {
-  const std::byte* const* rows;
-  size_t ahead;
-  [[gnu::always_inline]] void Line(size_t offset) const {
-    if (offset % 64 != 0) return;
-    Each<kRows>([&]<int r>() EDGEWISE_INLINE { __builtin_prefetch(rows[r] + offset + ahead); });
-  }
-};
-
 // One part of rows i, i + share, i + 2 share, ... times columns [j, j + kColumns); a row beyond the last
 // is the last one again.
-template <typename Weight, int kColumns, bool kFetch>
+template <typename Weight, int kColumns, int kFetched>
 [[gnu::always_inline]] inline void MultiplyRows(const MatMulArgs& a, uint32_t i, uint32_t share,
                                                 uint32_t j, size_t part) {
   const std::byte* rows[kFloatRows];
@@ -212,12 +211,8 @@ template <typename Weight, int kColumns, bool kFetch>
   ColumnPointers<kColumns>(a, j, part, x);
   const size_t n = a.k - part < kPart ? a.k - part : kPart;
   VF sum[kFloatRows * kColumns];
-  if constexpr (kFetch) {
-    const FetchRows<kFloatRows> fetch{rows, 2 * a.prefetch_bytes};
-    MultiplyPart<Weight, kFloatRows, kColumns>(rows, x, n, fetch, sum);
-  } else {
-    MultiplyPart<Weight, kFloatRows, kColumns>(rows, x, n, NoFetch(), sum);
-  }
+  const FetchRows<kFetched> fetch{rows[0] + 2 * a.prefetch_bytes, share * a.w_stride};
+  MultiplyPart<Weight, kFloatRows, kColumns>(rows, x, n, fetch, sum);
   for (int c = 0; c < kColumns; ++c) {
     alignas(16) float parts[kFloatRows];
     const VF* s = sum + c * kFloatRows;
@@ -240,7 +235,7 @@ template <typename Weight, uint32_t kTiles>
       Each<kTiles>([&]<int t>() EDGEWISE_INLINE {
         const uint32_t j = a.m * t / kTiles;
         WithColumns(a.m * (t + 1) / kTiles - j, [&]<int kColumns>() EDGEWISE_INLINE {
-          MultiplyRows<Weight, kColumns, t == 0>(a, i, share, j, part);
+          MultiplyRows<Weight, kColumns, t == 0 ? kFloatRows : 0>(a, i, share, j, part);
         });
       });
     }
@@ -251,7 +246,9 @@ template <typename Weight>
 void FloatOneColumn(const MatMulArgs& a) {
   const uint32_t share = (a.rows + kFloatRows - 1) / kFloatRows;
   for (uint32_t i = 0; i < share; ++i) {
-    for (size_t part = 0; part < a.k; part += kPart) MultiplyRows<Weight, 1, true>(a, i, share, 0, part);
+    for (size_t part = 0; part < a.k; part += kPart) {
+      MultiplyRows<Weight, 1, kFloatRows>(a, i, share, 0, part);
+    }
   }
 }
 
@@ -282,9 +279,13 @@ struct FloatPanel {
   size_t part, n;
 };
 
-// Not inlined: it is the same for all weight types.
+// Columns from j on; those from `next` on are fetched meanwhile, a share by each group of rows (5 to 8%, and
+// then 95% of what two multiply-adds in a cycle give). Not inlined: it is the same for all weight types.
 template <int kColumns>
-[[gnu::noinline]] void MultiplyFloatPanel(const MatMulArgs& a, const FloatPanel& p, uint32_t j) {
+[[gnu::noinline]] void MultiplyFloatPanel(const MatMulArgs& a, const FloatPanel& p, uint32_t j,
+                                          uint32_t next) {
+  constexpr int kShare = kFloatColumns * kFloatRows / kFloatPanelRows;
+  const std::byte* ahead = a.x + next * a.x_stride + p.part * sizeof(float);
   const float* x[kColumns];
   ColumnPointers<kColumns>(a, j, p.part, x);
   for (uint32_t g = 0; g < p.count; g += kFloatRows) {
@@ -294,7 +295,8 @@ template <int kColumns>
       rows[r] = reinterpret_cast<const std::byte*>(p.floats + row * kPart);
     });
     VF sum[kFloatRows * kColumns];
-    MultiplyPart<WeightF32, kFloatRows, kColumns>(rows, x, p.n, NoFetch(), sum);
+    const FetchRows<kShare> fetch{ahead + g / kFloatRows * kShare * a.x_stride, a.x_stride};
+    MultiplyPart<WeightF32, kFloatRows, kColumns>(rows, x, p.n, fetch, sum);
     AddToOutputs<kColumns>(sum, p.part == 0, p.count - g, a.y + j * a.y_stride + p.first + g,
                            a.y_stride);
   }
@@ -318,9 +320,10 @@ void FloatManyColumns(const MatMulArgs& a) {
                           floats + r * kPart);
         }
         for (uint32_t t = 0; t < tiles; ++t) {
-          const uint32_t j = columns * t / tiles;
-          WithColumns(columns * (t + 1) / tiles - j, [&]<int kColumns>() EDGEWISE_INLINE {
-            MultiplyFloatPanel<kColumns>(a, panel, begin + j);
+          const uint32_t j = columns * t / tiles, end = columns * (t + 1) / tiles;
+          const uint32_t next = begin + (end < columns ? end : 0);
+          WithColumns(end - j, [&]<int kColumns>() EDGEWISE_INLINE {
+            MultiplyFloatPanel<kColumns>(a, panel, begin + j, next);
           });
         }
       }
