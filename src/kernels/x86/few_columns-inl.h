@@ -95,16 +95,11 @@ template <int kGroups, int kMaxCode, bool kSigned, bool kScaled>
   Ints dot = kScaled ? ZeroInts() : sum;
 #pragma GCC unroll 8
   for (int g = 0; g < kGroups; ++g) {
-#if defined(__AVX512VNNI__)
-    dot = _mm512_dpbusd_epi32(dot, codes[g], Broadcast(x + kCodesPerWord * g));
-#else
-    dot = _mm256_dpbusd_avx_epi32(dot, codes[g], Broadcast(x + kCodesPerWord * g));
-#endif
+    dot = DotStep(dot, codes[g], Broadcast(x + kCodesPerWord * g));
   }
   return kScaled ? Add(sum, Mul(dot, factor)) : dot;
 #else
-  constexpr int kFit = kSigned ? 1 : 32767 / (kMaxCode * 127 * 2);
-  constexpr int kStep = kFit < kGroups ? kFit : kGroups;
+  constexpr int kStep = kSigned ? 1 : GroupsThatFit(kMaxCode, kGroups);
   static_assert(kGroups % kStep == 0);
   if constexpr (!kScaled) factor = _mm256_set1_epi16(1);
 #pragma GCC unroll 8

@@ -9,6 +9,14 @@ namespace {
 
 constexpr int kPartsK = kBlockK / kBlock32;  // stretches of 32 codes in a superblock
 
+// kCount words of a superblock, from `offset` on.
+template <int kCount, typename Block>
+[[gnu::always_inline]] inline void ManyWords(const LaneRows<Block>& rows, uint32_t b, size_t offset,
+                                             Ints out[kCount]) {
+#pragma GCC unroll 12
+  for (int i = 0; i < kCount; i += 4) Words(rows, b, offset + 4 * i, out + i);
+}
+
 // What a type says about its superblock:
 //   kWords                   words of packed codes per row
 //   Load(rows, b, words)     brings them
@@ -48,8 +56,7 @@ struct LanesK<TypeQ4_K> {
   static constexpr int kOffsetShift = 0;
   static constexpr bool kSignedScales = false;
   [[gnu::always_inline]] static void Load(const LaneRows<Block>& rows, uint32_t b, Ints words[]) {
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; ++i) Words(rows, b, offsetof(Block, qs) + 16 * i, words + 4 * i);
+    ManyWords<kWords>(rows, b, offsetof(Block, qs), words);
   }
   [[gnu::always_inline]] static Ints Code(const Ints words[], int s, int g) {
     return BitsOf(words[8 * (s / 2) + g], s % 2 * 4, 15);
@@ -68,8 +75,7 @@ struct LanesK<TypeQ5_K> {
   static constexpr bool kSignedScales = false;
   [[gnu::always_inline]] static void Load(const LaneRows<Block>& rows, uint32_t b, Ints words[]) {
     static_assert(offsetof(Block, qs) == offsetof(Block, qh) + 32);
-#pragma GCC unroll 10
-    for (int i = 0; i < 10; ++i) Words(rows, b, offsetof(Block, qh) + 16 * i, words + 4 * i);
+    ManyWords<kWords>(rows, b, offsetof(Block, qh), words);
   }
   [[gnu::always_inline]] static Ints Code(const Ints words[], int s, int g) {
     const Ints low = BitsOf(words[8 + 8 * (s / 2) + g], s % 2 * 4, 15);
@@ -90,8 +96,7 @@ struct LanesK<TypeQ6_K> {
   static constexpr bool kSignedScales = true;
   [[gnu::always_inline]] static void Load(const LaneRows<Block>& rows, uint32_t b, Ints words[]) {
     static_assert(offsetof(Block, ql) == 0 && offsetof(Block, qh) == 128);
-#pragma GCC unroll 12
-    for (int i = 0; i < 12; ++i) Words(rows, b, 16 * i, words + 4 * i);
+    ManyWords<kWords>(rows, b, 0, words);
   }
   [[gnu::always_inline]] static Ints Code(const Ints words[], int s, int g) {
     const int half = s / 4, quarter = s % 4;
@@ -116,8 +121,7 @@ struct LanesK<TypeQ2_K> {
   static constexpr int kOffsetShift = 0;
   static constexpr bool kSignedScales = false;
   [[gnu::always_inline]] static void Load(const LaneRows<Block>& rows, uint32_t b, Ints words[]) {
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) Words(rows, b, offsetof(Block, qs) + 16 * i, words + 4 * i);
+    ManyWords<kWords>(rows, b, offsetof(Block, qs), words);
   }
   [[gnu::always_inline]] static Ints Code(const Ints words[], int s, int g) {
     return BitsOf(words[8 * (s / 4) + g], 2 * (s % 4), 3);
@@ -146,8 +150,7 @@ struct LanesK<TypeQ3_K> {
   static constexpr bool kSignedScales = true;
   [[gnu::always_inline]] static void Load(const LaneRows<Block>& rows, uint32_t b, Ints words[]) {
     static_assert(offsetof(Block, hmask) == 0 && offsetof(Block, qs) == 32);
-#pragma GCC unroll 6
-    for (int i = 0; i < 6; ++i) Words(rows, b, 16 * i, words + 4 * i);
+    ManyWords<kWords>(rows, b, 0, words);
   }
   [[gnu::always_inline]] static Ints Code(const Ints words[], int s, int g) {
     const Ints low = BitsOf(words[8 + 8 * (s / 4) + g], 2 * (s % 4), 3);

@@ -3,65 +3,19 @@
 #pragma once
 
 #include "kernels/kernels.h"
-#include "kernels/x86/int_dot-inl.h"
 #include "kernels/x86/unpack-inl.h"
+#include "kernels/x86/vectors-inl.h"
 
 namespace edgewise::kernels {
 namespace {
-
-// Bytes of a vector, for both widths.
-#if defined(__AVX512VNNI__)
-[[gnu::always_inline]] inline Ints SetBytes(int x) { return _mm512_set1_epi8(static_cast<char>(x)); }
-[[gnu::always_inline]] inline Ints Or(Ints a, Ints b) { return _mm512_or_si512(a, b); }
-[[gnu::always_inline]] inline Ints Xor(Ints a, Ints b) { return _mm512_xor_si512(a, b); }
-[[gnu::always_inline]] inline Ints SubBytes(Ints a, Ints b) { return _mm512_sub_epi8(a, b); }
-[[gnu::always_inline]] inline Ints LeastBytes(Ints a, Ints b) { return _mm512_min_epu8(a, b); }
-[[gnu::always_inline]] inline Ints Repeat128(__m128i x) { return _mm512_broadcast_i32x4(x); }
-[[gnu::always_inline]] inline Ints PickBytes(Ints from, Ints at) {
-  return _mm512_shuffle_epi8(from, at);
-}
-[[gnu::always_inline]] inline Ints ShiftRight16(Ints a, int bits) {
-  return _mm512_srli_epi16(a, static_cast<unsigned>(bits));
-}
-[[gnu::always_inline]] inline Ints ShiftLeft16(Ints a, int bits) {
-  return _mm512_slli_epi16(a, static_cast<unsigned>(bits));
-}
-[[gnu::always_inline]] inline Ints SignedRight16(Ints a, int bits) {
-  return _mm512_srai_epi16(a, static_cast<unsigned>(bits));
-}
-#else
-[[gnu::always_inline]] inline Ints SetBytes(int x) { return _mm256_set1_epi8(static_cast<char>(x)); }
-[[gnu::always_inline]] inline Ints Or(Ints a, Ints b) { return _mm256_or_si256(a, b); }
-[[gnu::always_inline]] inline Ints Xor(Ints a, Ints b) { return _mm256_xor_si256(a, b); }
-[[gnu::always_inline]] inline Ints SubBytes(Ints a, Ints b) { return _mm256_sub_epi8(a, b); }
-[[gnu::always_inline]] inline Ints LeastBytes(Ints a, Ints b) { return _mm256_min_epu8(a, b); }
-[[gnu::always_inline]] inline Ints Repeat128(__m128i x) { return _mm256_broadcastsi128_si256(x); }
-[[gnu::always_inline]] inline Ints PickBytes(Ints from, Ints at) {
-  return _mm256_shuffle_epi8(from, at);
-}
-[[gnu::always_inline]] inline Ints ShiftRight16(Ints a, int bits) {
-  return _mm256_srli_epi16(a, bits);
-}
-[[gnu::always_inline]] inline Ints ShiftLeft16(Ints a, int bits) {
-  return _mm256_slli_epi16(a, bits);
-}
-[[gnu::always_inline]] inline Ints SignedRight16(Ints a, int bits) {
-  return _mm256_srai_epi16(a, bits);
-}
-#endif
-
-// The bits of `mask` from `shift` on of every byte.
-[[gnu::always_inline]] inline Ints BitsOf(Ints bytes, int shift, int mask) {
-  return And(shift == 0 ? bytes : ShiftRight16(bytes, shift), SetBytes(mask));
-}
 
 // The rows of a call, kLanes at a time. A lane walks rows of its own that follow one another, so that it is
 // one long stream, which hardware prefetchers learn and which is asked for prefetch_bytes before its use.
 // (The groups of neighbouring rows that this replaced are kLanes streams of one row each: 8 to 9 GB/s of
 // the 16 that a plain loop reads, and 9 to 12 with the next group prefetched in any manner. Shares of a
 // plain loop's speed with two threads, calls of 256 rows of 1152 bytes: 90% with 512 bytes ahead, 86% with
-// a row, 80% with 4096 bytes; of 64 rows: 88%, 79% and 71%. Whole models: 256 to 1024 bytes are the same
-// within 5%, 2048 lose 10%.)
+// a row, 80% with 4096 bytes; of 64 rows: 88%, 79% and 71%. Of whole models, in single runs, 256 to 1024
+// bytes were the same within their spread of 5%, and 2048 lost 10%.)
 template <typename Block>
 class LaneRows {
  public:

@@ -10,7 +10,7 @@
 // With VNNI 8 dpbusd.
 #pragma once
 
-#include "kernels/x86/int_dot-inl.h"
+#include "kernels/x86/vectors-inl.h"
 
 namespace edgewise::kernels {
 namespace {
@@ -43,20 +43,11 @@ constexpr float kMagic = 12582912.0f;
 template <int kMaxCode>
 constexpr bool kPairScale = kVnni && kMaxCode * 127 * 16 <= 32767;
 
-#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
-
-[[gnu::always_inline]] inline Ints DotStep(Ints sum, Ints codes, Ints x) {
-#if defined(__AVX512VNNI__)
-  return _mm512_dpbusd_epi32(sum, codes, x);
-#else
-  return _mm256_dpbusd_avx_epi32(sum, codes, x);
-#endif
-}
-
-// dot += codes . x over kGroups groups of four.
+// sum += codes . x over kGroups groups of four. AVX2: sum = codes . x, even and odd products apart, in 16
+// bits, of as many groups as fit.
 template <int kColumns, int kGroups>
 [[gnu::always_inline]] inline void AddDots(const int8_t* w, const int8_t* const x[],
-                                           Ints dot[kRowVectors][kColumns]) {
+                                           Ints sum[kRowVectors][kColumns]) {
 #pragma GCC unroll 8
   for (int g = 0; g < kGroups; ++g) {
     Ints codes[kRowVectors];
@@ -68,11 +59,20 @@ template <int kColumns, int kGroups>
     for (int c = 0; c < kColumns; ++c) {
       const Ints four = Broadcast(x[c] + 4 * g);
 #pragma GCC unroll 2
-      for (int v = 0; v < kRowVectors; ++v) dot[v][c] = DotStep(dot[v][c], codes[v], four);
+      for (int v = 0; v < kRowVectors; ++v) {
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
+        sum[v][c] = DotStep(sum[v][c], codes[v], four);
+#else
+        const Ints pairs = _mm256_maddubs_epi16(codes[v], four);
+        sum[v][c] = g == 0 ? pairs : _mm256_add_epi16(sum[v][c], pairs);
+        Pin(sum[v][c]);
+#endif
+      }
     }
   }
 }
 
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 // dot = start + codes . x for a block of 32. kStart: start[c] is added, else kMagicBits.
 template <int kColumns, int kMaxCode, bool kStart>
 [[gnu::always_inline]] inline void Dot32(const int8_t* w, const int8_t* const x[],
@@ -120,36 +120,6 @@ template <int kColumns, int kSub, int kMaxCode>
 
 #else
 
-// sum = codes . x over kGroups groups, even and odd products apart, in 16 bits.
-template <int kColumns, int kGroups>
-[[gnu::always_inline]] inline void SumPairs(const int8_t* w, const int8_t* const x[],
-                                            __m256i sum[kRowVectors][kColumns]) {
-#pragma GCC unroll 8
-  for (int g = 0; g < kGroups; ++g) {
-    __m256i codes[kRowVectors];
-#pragma GCC unroll 2
-    for (int v = 0; v < kRowVectors; ++v) {
-      codes[v] = LoadInts(w + g * kGroupBytes + v * 4 * kLanes);
-    }
-#pragma GCC unroll 8
-    for (int c = 0; c < kColumns; ++c) {
-      const __m256i four = Broadcast(x[c] + 4 * g);
-#pragma GCC unroll 2
-      for (int v = 0; v < kRowVectors; ++v) {
-        const __m256i pairs = _mm256_maddubs_epi16(codes[v], four);
-        sum[v][c] = g == 0 ? pairs : _mm256_add_epi16(sum[v][c], pairs);
-        Pin(sum[v][c]);
-      }
-    }
-  }
-}
-
-// Groups whose products may be added in 16 bits, of `groups`.
-constexpr int GroupsThatFit(int max_code, int groups) {
-  const int fit = 32767 / (max_code * 127 * 2);
-  return fit < groups ? fit : groups;
-}
-
 // dot = start + codes . x for a block of 32. kStart: start[c] is added, else nothing.
 template <int kColumns, int kMaxCode, bool kStart>
 [[gnu::always_inline]] inline void Dot32(const int8_t* w, const int8_t* const x[],
@@ -162,7 +132,7 @@ template <int kColumns, int kMaxCode, bool kStart>
 #pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) at[c] = x[c] + 4 * g;
     __m256i sum[kRowVectors][kColumns];
-    SumPairs<kColumns, kStep>(w + g * kGroupBytes, at, sum);
+    AddDots<kColumns, kStep>(w + g * kGroupBytes, at, sum);
 #pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) {
 #pragma GCC unroll 2
@@ -196,13 +166,13 @@ template <int kColumns, int kSub, int kMaxCode>
 #pragma GCC unroll 8
     for (int c = 0; c < kColumns; ++c) at[c] = x[c] + 4 * g;
     __m256i sum[kRowVectors][kColumns];
-    SumPairs<kColumns, kStep>(w + g * kGroupBytes, at, sum);
+    AddDots<kColumns, kStep>(w + g * kGroupBytes, at, sum);
 #pragma GCC unroll 2
     for (int v = 0; v < kRowVectors; ++v) {
       const __m256i scale = LoadInts(scales + v * kLanes);
 #pragma GCC unroll 8
       for (int c = 0; c < kColumns; ++c) {
-        dot[v][c] = Add(dot[v][c], _mm256_madd_epi16(sum[v][c], scale));
+        dot[v][c] = PairDotAdd(dot[v][c], sum[v][c], scale);
         Pin(dot[v][c]);
       }
     }

@@ -7,7 +7,7 @@
 // A K type gives
 //   Codes(block, j)     codes 32 j .. 32 j + 31
 //   Scales(block)       sixteen 16-bit scales, one per 16 codes
-//   Offsets(block)      sixteen 16-bit factors of the activation sums: the mins (kHasMin), or the
+//   Offsets(block)      sixteen 16-bit factors of the activation sums: the mins (kMin), or the
 //                       zero point times the scales
 //   kSub                codes per scale: 32 where neighbours are equal
 #pragma once
@@ -17,7 +17,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/x86/int_dot-inl.h"
+#include "kernels/x86/vectors-inl.h"
 #include "quant/blocks.h"
 
 namespace edgewise::kernels {

@@ -1,11 +1,6 @@
-// The integer primitives that differ between the x86 instruction sets; everything above them is
-// written once. Included by one source per instruction set, compiled with that set's flags, so all
-// is in an anonymous namespace: nothing here may become a symbol the linker shares.
-//
-// A dot step multiplies unsigned codes by signed ones, four per 32-bit lane:
-//   VNNI   dpbusd: exact for any operands
-//   AVX2   maddubs + madd: pairs are added in 16 bits with saturation, so |w| * 127 * 2 must stay
-//          below 32768; codes of 8 bits take the sign trick, |w| * (x with the sign of w)
+// The vectors that all x86 kernels of quantised weights are written in, for both widths, and the products
+// that differ between the instruction sets. Included by one source per instruction set, compiled with that
+// set's flags, so all is in an anonymous namespace: nothing here may become a symbol the linker shares.
 #pragma once
 
 #include <immintrin.h>
@@ -16,49 +11,11 @@
 namespace edgewise::kernels {
 namespace {
 
-#if defined(__AVX512VNNI__)
-constexpr bool kVnni = true;
-#elif defined(__AVXVNNI__)
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 constexpr bool kVnni = true;
 #else
 constexpr bool kVnni = false;
 #endif
-
-// acc + sums of four products u8 * s8. On AVX2 the codes must be at most 7 bits.
-[[gnu::always_inline]] inline __m256i DotAdd(__m256i acc, __m256i codes, __m256i x) {
-#if defined(__AVX512VNNI__)
-  return _mm256_dpbusd_epi32(acc, codes, x);
-#elif defined(__AVXVNNI__)
-  return _mm256_dpbusd_avx_epi32(acc, codes, x);
-#else
-  return _mm256_add_epi32(acc,
-                          _mm256_madd_epi16(_mm256_maddubs_epi16(codes, x), _mm256_set1_epi16(1)));
-#endif
-}
-
-// acc + sums of two products s16 * s16.
-[[gnu::always_inline]] inline __m256i PairDotAdd(__m256i acc, __m256i a, __m256i b) {
-#if defined(__AVX512VNNI__)
-  return _mm256_dpwssd_epi32(acc, a, b);
-#elif defined(__AVXVNNI__)
-  return _mm256_dpwssd_avx_epi32(acc, a, b);
-#else
-  return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b));
-#endif
-}
-
-// Lane r = the sum of t[r]'s lanes.
-[[gnu::always_inline]] inline __m256i SumEach8(const __m256i t[8]) {
-  const __m256i a = _mm256_hadd_epi32(_mm256_hadd_epi32(t[0], t[1]), _mm256_hadd_epi32(t[2], t[3]));
-  const __m256i b = _mm256_hadd_epi32(_mm256_hadd_epi32(t[4], t[5]), _mm256_hadd_epi32(t[6], t[7]));
-  return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
-                          _mm256_permute2x128_si256(a, b, 0x31));
-}
-
-[[gnu::always_inline]] inline __m128i SumEach4(const __m256i t[4]) {
-  const __m256i a = _mm256_hadd_epi32(_mm256_hadd_epi32(t[0], t[1]), _mm256_hadd_epi32(t[2], t[3]));
-  return _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-}
 
 // A vector with one lane per weight row: what a panel of interleaved rows is made of.
 #if defined(__AVX512VNNI__)
@@ -69,7 +26,6 @@ using Floats = __m512;
 [[gnu::always_inline]] inline Ints ZeroInts() { return _mm512_setzero_si512(); }
 [[gnu::always_inline]] inline Ints SetInts(int32_t x) { return _mm512_set1_epi32(x); }
 [[gnu::always_inline]] inline Ints LoadInts(const void* p) { return _mm512_loadu_si512(p); }
-[[gnu::always_inline]] inline void StoreInts(void* p, Ints x) { _mm512_storeu_si512(p, x); }
 [[gnu::always_inline]] inline Ints Add(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
 [[gnu::always_inline]] inline Ints Sub(Ints a, Ints b) { return _mm512_sub_epi32(a, b); }
 [[gnu::always_inline]] inline Ints And(Ints a, Ints b) { return _mm512_and_si512(a, b); }
@@ -94,9 +50,6 @@ template <int kBits>
 [[gnu::always_inline]] inline Ints UnpackHigh64(Ints a, Ints b) {
   return _mm512_unpackhi_epi64(a, b);
 }
-[[gnu::always_inline]] inline Ints PairDotAdd(Ints acc, Ints a, Ints b) {
-  return _mm512_dpwssd_epi32(acc, a, b);
-}
 [[gnu::always_inline]] inline Floats ToFloats(Ints a) { return _mm512_cvtepi32_ps(a); }
 [[gnu::always_inline]] inline Floats AsFloats(Ints a) { return _mm512_castsi512_ps(a); }
 [[gnu::always_inline]] inline Floats Sub(Floats a, Floats b) { return _mm512_sub_ps(a, b); }
@@ -111,9 +64,24 @@ template <int kBits>
 [[gnu::always_inline]] inline Floats NegMulAdd(Floats a, Floats b, Floats c) {
   return _mm512_fnmadd_ps(a, b, c);
 }
-// kLanes binary16 values.
-[[gnu::always_inline]] inline Floats LoadHalves(const uint16_t* p) {
-  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+// Bytes and 16-bit halves of a vector.
+[[gnu::always_inline]] inline Ints SetBytes(int x) { return _mm512_set1_epi8(static_cast<char>(x)); }
+[[gnu::always_inline]] inline Ints Or(Ints a, Ints b) { return _mm512_or_si512(a, b); }
+[[gnu::always_inline]] inline Ints Xor(Ints a, Ints b) { return _mm512_xor_si512(a, b); }
+[[gnu::always_inline]] inline Ints SubBytes(Ints a, Ints b) { return _mm512_sub_epi8(a, b); }
+[[gnu::always_inline]] inline Ints LeastBytes(Ints a, Ints b) { return _mm512_min_epu8(a, b); }
+[[gnu::always_inline]] inline Ints Repeat128(__m128i x) { return _mm512_broadcast_i32x4(x); }
+[[gnu::always_inline]] inline Ints PickBytes(Ints from, Ints at) {
+  return _mm512_shuffle_epi8(from, at);
+}
+[[gnu::always_inline]] inline Ints ShiftRight16(Ints a, int bits) {
+  return _mm512_srli_epi16(a, static_cast<unsigned>(bits));
+}
+[[gnu::always_inline]] inline Ints ShiftLeft16(Ints a, int bits) {
+  return _mm512_slli_epi16(a, static_cast<unsigned>(bits));
+}
+[[gnu::always_inline]] inline Ints SignedRight16(Ints a, int bits) {
+  return _mm512_srai_epi16(a, static_cast<unsigned>(bits));
 }
 #else
 constexpr int kLanes = 8;
@@ -124,9 +92,6 @@ using Floats = __m256;
 [[gnu::always_inline]] inline Ints SetInts(int32_t x) { return _mm256_set1_epi32(x); }
 [[gnu::always_inline]] inline Ints LoadInts(const void* p) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(p));
-}
-[[gnu::always_inline]] inline void StoreInts(void* p, Ints x) {
-  _mm256_storeu_si256(static_cast<__m256i*>(p), x);
 }
 [[gnu::always_inline]] inline Ints Add(Ints a, Ints b) { return _mm256_add_epi32(a, b); }
 [[gnu::always_inline]] inline Ints Sub(Ints a, Ints b) { return _mm256_sub_epi32(a, b); }
@@ -166,10 +131,60 @@ template <int kBits>
 [[gnu::always_inline]] inline Floats NegMulAdd(Floats a, Floats b, Floats c) {
   return _mm256_fnmadd_ps(a, b, c);
 }
-[[gnu::always_inline]] inline Floats LoadHalves(const uint16_t* p) {
-  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+// Bytes and 16-bit halves of a vector.
+[[gnu::always_inline]] inline Ints SetBytes(int x) { return _mm256_set1_epi8(static_cast<char>(x)); }
+[[gnu::always_inline]] inline Ints Or(Ints a, Ints b) { return _mm256_or_si256(a, b); }
+[[gnu::always_inline]] inline Ints Xor(Ints a, Ints b) { return _mm256_xor_si256(a, b); }
+[[gnu::always_inline]] inline Ints SubBytes(Ints a, Ints b) { return _mm256_sub_epi8(a, b); }
+[[gnu::always_inline]] inline Ints LeastBytes(Ints a, Ints b) { return _mm256_min_epu8(a, b); }
+[[gnu::always_inline]] inline Ints Repeat128(__m128i x) { return _mm256_broadcastsi128_si256(x); }
+[[gnu::always_inline]] inline Ints PickBytes(Ints from, Ints at) {
+  return _mm256_shuffle_epi8(from, at);
+}
+[[gnu::always_inline]] inline Ints ShiftRight16(Ints a, int bits) {
+  return _mm256_srli_epi16(a, bits);
+}
+[[gnu::always_inline]] inline Ints ShiftLeft16(Ints a, int bits) {
+  return _mm256_slli_epi16(a, bits);
+}
+[[gnu::always_inline]] inline Ints SignedRight16(Ints a, int bits) {
+  return _mm256_srai_epi16(a, bits);
 }
 #endif
+
+// The bits of `mask` from `shift` on of every byte.
+[[gnu::always_inline]] inline Ints BitsOf(Ints bytes, int shift, int mask) {
+  return And(shift == 0 ? bytes : ShiftRight16(bytes, shift), SetBytes(mask));
+}
+
+// sum + four products u8 * s8 in each lane, exact for any operands. AVX2 without VNNI takes vpmaddubsw, which
+// adds pairs of products in 16 bits with saturation, and vpmaddwd.
+#if defined(__AVX512VNNI__)
+[[gnu::always_inline]] inline Ints DotStep(Ints sum, Ints codes, Ints x) {
+  return _mm512_dpbusd_epi32(sum, codes, x);
+}
+#elif defined(__AVXVNNI__)
+[[gnu::always_inline]] inline Ints DotStep(Ints sum, Ints codes, Ints x) {
+  return _mm256_dpbusd_avx_epi32(sum, codes, x);
+}
+#endif
+
+// sum + two products s16 * s16 in each lane.
+[[gnu::always_inline]] inline Ints PairDotAdd(Ints sum, Ints a, Ints b) {
+#if defined(__AVX512VNNI__)
+  return _mm512_dpwssd_epi32(sum, a, b);
+#elif defined(__AVXVNNI__)
+  return _mm256_dpwssd_avx_epi32(sum, a, b);
+#else
+  return Add(sum, _mm256_madd_epi16(a, b));
+#endif
+}
+
+// How many groups of four products, of `groups`, vpmaddubsw may multiply and 16 bits add without saturation.
+constexpr int GroupsThatFit(int max_code, int groups) {
+  const int fit = 32767 / (max_code * 127 * 2);
+  return fit < groups ? fit : groups;
+}
 
 // The 32-bit word at p in every lane.
 [[gnu::always_inline]] inline Ints Broadcast(const void* p) {
