@@ -114,7 +114,7 @@ void Executor::CountSingleNorm(const Op& norm) {
 // ---- products ----
 
 void Executor::MatMul(const Op& op, const ActivationSet& x, uint32_t begin, uint32_t end, float* y,
-                      size_t y_stride, std::span<const std::byte> next) {
+                      size_t y_stride) {
   const Weight& w = c_.model.weight(op.weights);
   const ActivationRows& rows = x[static_cast<size_t>(kernels::ActivationFormatFor(op.weight, op.k))];
   const kernels::MatMulArgs args = {.w = w.data + begin * w.row_bytes(),
@@ -126,8 +126,6 @@ void Executor::MatMul(const Op& op, const ActivationSet& x, uint32_t begin, uint
                                     .rows = end - begin,
                                     .k = w.k,
                                     .m = op.m,
-                                    .next = next.data(),
-                                    .next_bytes = next.size(),
                                     .prefetch_bytes = c_.options.prefetch_bytes};
   Timed(op.role, [&] {
     kernels::MatMul(c_.kernels, w.type, args);
@@ -280,7 +278,7 @@ void Executor::GateUp(std::span<const Op> ops) {
         if (begin == 0) CountSingleNorm(norm);
         float* g = c_.buffers.gate + begin;
         float* u = c_.buffers.up + begin;
-        MatMul(gate, x, begin, end, g, ffn, Rows(up, begin, end));
+        MatMul(gate, x, begin, end, g, ffn);
         MatMul(up, x, begin, end, u, ffn);
         Timed(Role::kGated, [&] {
           for (uint32_t j = 0; j < gate.m; ++j) {

@@ -70,10 +70,9 @@ class Executor {
   // A plain product of `source`'s rows, then added to the residual stream.
   void ProjectToResidual(std::span<const Op> ops, const float* source);
 
-  // y[j * y_stride + i - begin] for outputs i in [begin, end), all m rows; bias added. `next`: as many
-  // weights as these that are read next, if that is known.
+  // y[j * y_stride + i - begin] for outputs i in [begin, end), all m rows; bias added.
   void MatMul(const Op& op, const ActivationSet& x, uint32_t begin, uint32_t end, float* y,
-              size_t y_stride, std::span<const std::byte> next = {});
+              size_t y_stride);
   std::span<const std::byte> Rows(const Op& op, uint32_t begin, uint32_t end) const;
   void Fetch(const Op& op, uint32_t begin, uint32_t end) const;
 

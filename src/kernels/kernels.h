@@ -51,10 +51,6 @@ struct MatMulArgs {
   float* y;
   size_t y_stride;
   uint32_t rows, k, m;
-  // Weights that this worker will probably read after this call, or nullptr: a kernel of one or few
-  // columns fetches the beginning of them while it computes its last rows.
-  const std::byte* next = nullptr;
-  size_t next_bytes = 0;
   // How long before its use a weight is asked for, by kernels of one or few columns that ask.
   size_t prefetch_bytes = kPrefetchBytes;
 };

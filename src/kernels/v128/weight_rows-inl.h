@@ -17,20 +17,16 @@ template <typename Block, int kRows>
   }
 }
 
-// The group of rows after this one, or what the worker reads after its last, fetched while this one is
-// computed: a group's rows are short streams that the hardware's prefetchers have hardly learnt when
-// they end.
+// The group of rows after this one, if there is one, fetched while this one is computed: a group's rows are
+// short streams that the hardware's prefetchers have hardly learnt when they end.
 template <typename Block, int kRows>
 class NextRows {
  public:
   NextRows(const MatMulArgs& a, uint32_t first) {
-    if (first + kRows < a.rows) {
-      at_ = a.w + (size_t{first} + kRows) * a.w_stride;
-      end_ = at_ + size_t{a.rows - first - kRows < kRows ? a.rows - first - kRows : kRows} * a.w_stride;
-    } else {
-      at_ = a.next;
-      end_ = a.next + a.next_bytes;
-    }
+    const uint32_t from = first + kRows < a.rows ? first + kRows : a.rows;
+    const uint32_t to = from + kRows < a.rows ? from + kRows : a.rows;
+    at_ = a.w + size_t{from} * a.w_stride;
+    end_ = a.w + size_t{to} * a.w_stride;
   }
   // Once per block of the group.
   [[gnu::always_inline]] void Fetch() {
