@@ -15,7 +15,7 @@ constexpr uint32_t kMaxContext = 1 << 24;
 constexpr uint32_t kMaxBatch = 1 << 16;
 constexpr uint32_t kMaxSlots = 1 << 10;
 constexpr double kMaxKvBytes = 0x1p60;  // beyond any machine; up to it no sum of a plan overflows
-constexpr uint64_t kTouchedStack = 112 << 10;  // of a worker thread: the panels of kernels/
+constexpr uint64_t kTouchedStack = 224 << 10;  // of a worker thread: the panels of kernels/
 
 void RequireRange(const char* what, uint64_t value, uint64_t low, uint64_t high) {
   if (value >= low && value <= high) return;

@@ -1,6 +1,6 @@
 // The kernels of a step, behind one table filled at start for this CPU.
 //
-// Kernels take raw pointers, allocate nothing (panels of up to 64 KiB lie on the caller's stack),
+// Kernels take raw pointers, allocate nothing (panels and sums of up to 212 KiB lie on the caller's stack),
 // start no threads, know no model and do not throw. Every matrix kernel has one order of summation
 // per output, whatever the number of rows and columns it is handed: the same weights and
 // activations give the same bits alone or in a batch. With quantised weights, and in rounding

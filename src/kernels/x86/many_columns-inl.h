@@ -3,11 +3,11 @@
 // pass over it. Bound by the multiply-add units. The arithmetic is that of plain_matmul.cc, bit for bit.
 // Rows beyond the last are the last row again, computed and not stored.
 //
-// Of the loops, from the outside: kQuantBlockColumns columns, whose activations stay in L2;
-// kQuantPanelRows rows; a piece of their length, whose panel lies in L1, or is read from L2 where L1 has
-// 32 KiB, in order, 15 bytes in a cycle at most; the tile's columns, whose share of the piece stays in L1,
-// and for which what a product needs beside the codes is computed once; the panel's groups of
-// kQuantTileRows rows.
+// Panel32 and PanelK are here, AVX2's panel for signed codes is in paired_panel-inl.h.
+// Of the loops, from the outside: kQuantBlockColumns columns, whose activations stay in L2; a panel's rows;
+// a piece of their length, whose panel lies in L1, or is read from L2 where L1 has 32 KiB, in order, 15
+// bytes in a cycle at most; the tile's columns, whose share of the piece stays in L1, and for which what a
+// product needs beside the codes is computed once; the panel's groups of rows.
 #pragma once
 
 #include <cstring>
