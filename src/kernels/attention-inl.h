@@ -50,13 +50,12 @@ struct Range {
   uint32_t begin, end;
 };
 
-// Steps of the inner loops for each line fetched: with 8 rows in F16 the lines are spread over all of them, about
-// as memory delivers them (64 bytes in 15 cycles to a core).
+// Steps of the inner loops for each line fetched: with 8 rows in F16 the lines are spread over all of them.
 constexpr uint32_t kFetchEvery = kN >= 16 ? 1 : 3;
 
 // Fetches what is read next, a line at a time, while a tile is computed; at the end, the last line again.
-// To the second cache, which has room for more lines under way: 8 rows over F16 from memory took 66 GOP/s on
-// AVX-512 that way, 59 by the first cache, 43 without.
+// To the second cache, which has room for more lines under way: one thread with 8 rows over F16 from memory
+// did 60 GOP/s on AVX-512 that way, 56 by the first cache, 39 without (57, 52 and 31 on AVX2).
 class Fetcher {
  public:
   Fetcher(const std::byte* begin, size_t bytes) : at_(begin), end_(begin + bytes) {}
@@ -103,30 +102,54 @@ void Scores(const float* keys, size_t panel, const float* q, size_t q_stride, ui
   next = fetch;
 }
 
-// Turns a row's scores into weights exp2(s - max), 0 outside its range in the vectors that the range
-// touches, and brings max and sum up to date. Returns the factor for what was accumulated before.
-inline float Softmax(float* scores, Range range, float* max, float* sum) {
+// Turns rows' scores into weights exp2(s - max), 0 outside a row's range in the vectors that any range
+// touches, and brings max and sum up to date. rescale: the factors for what was accumulated before. The rows
+// side by side, because one by one each waits for its maximum, then for its sum.
+template <int kRows>
+void Softmax(float* scores, const Range* ranges, float* max, float* sum, float* rescale) {
   const DF d;
   constexpr float kLowest = -__builtin_inff();
-  const uint32_t first = range.begin / kN * kN;
-  const uint32_t last = (range.end + kN - 1) / kN * kN;
-  for (uint32_t t = first; t < range.begin; ++t) scores[t] = kLowest;
-  for (uint32_t t = range.end; t < last; ++t) scores[t] = kLowest;
-  VF top = hn::Set(d, *max);
-  for (uint32_t t = first; t < last; t += kN) top = hn::Max(hn::LoadU(d, scores + t), top);
-  const VF new_max = hn::MaxOfLanes(d, top);
-  // All scores -inf: there is nothing to weigh by, and exp2(-inf - -inf) would be NaN.
-  const VF shift = hn::Max(new_max, hn::Set(d, -__FLT_MAX__));
-  VF total = hn::Zero(d);
-  for (uint32_t t = first; t < last; t += kN) {
-    const VF weight = Exp2(hn::Sub(hn::LoadU(d, scores + t), shift));
-    hn::StoreU(weight, d, scores + t);
-    total = hn::Add(total, weight);
+  Range any = ranges[0];
+  for (int r = 1; r < kRows; ++r) {
+    any.begin = ranges[r].begin < any.begin ? ranges[r].begin : any.begin;
+    any.end = ranges[r].end > any.end ? ranges[r].end : any.end;
   }
-  const float rescale = hn::GetLane(Exp2(hn::Sub(hn::Set(d, *max), shift)));
-  *sum = *sum * rescale + hn::GetLane(hn::SumOfLanes(d, total));
-  *max = hn::GetLane(new_max);
-  return rescale;
+  const uint32_t first = any.begin / kN * kN;
+  const uint32_t last = (any.end + kN - 1) / kN * kN;
+  VF top[kRows], shift[kRows], total[kRows];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+    float* row = scores + r * kKvTile;
+    for (uint32_t t = first; t < ranges[r].begin; ++t) row[t] = kLowest;
+    for (uint32_t t = ranges[r].end; t < last; ++t) row[t] = kLowest;
+    top[r] = hn::Set(d, max[r]);
+    total[r] = hn::Zero(d);
+  }
+  for (uint32_t t = first; t < last; t += kN) {
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) top[r] = hn::Max(hn::LoadU(d, scores + r * kKvTile + t), top[r]);
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+    top[r] = hn::MaxOfLanes(d, top[r]);
+    // All scores -inf: there is nothing to weigh by, and exp2(-inf - -inf) would be NaN.
+    shift[r] = hn::Max(top[r], hn::Set(d, -__FLT_MAX__));
+  }
+  for (uint32_t t = first; t < last; t += kN) {
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      float* at = scores + r * kKvTile + t;
+      const VF weight = Exp2(hn::Sub(hn::LoadU(d, at), shift[r]));
+      hn::StoreU(weight, d, at);
+      total[r] = hn::Add(total[r], weight);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+    rescale[r] = hn::GetLane(Exp2(hn::Sub(hn::Set(d, max[r]), shift[r])));
+    sum[r] = sum[r] * rescale[r] + hn::GetLane(hn::SumOfLanes(d, total[r]));
+    max[r] = hn::GetLane(top[r]);
+  }
 }
 
 // acc[r, i] = acc[r, i] * rescale[r] + sum over t of weights[r][t] * v[t, i] for kV vectors of
@@ -256,7 +279,7 @@ inline void AttendTile(DType k_type, DType v_type, const AttentionArgs& a, uint3
 
   DecodeKeys(k_type, a.k + tile * a.k_stride, a.k_stride, seen.begin, seen.end, a.head_dim, some, decoded);
   const size_t panel = size_t{padded} * kN;
-  // Behind the last tile lies the next span, which the same worker often attends next.
+  // Behind the last tile lies the next span, which this worker attends next unless another has taken it.
   const size_t next = tile + kKvTile;
   Fetcher next_keys(a.k + next * a.k_stride, kKvTile * a.k_stride);
   Fetcher next_values(a.v + next * a.v_stride, kKvTile * a.v_stride);
@@ -266,9 +289,7 @@ inline void AttendTile(DType k_type, DType v_type, const AttentionArgs& a, uint3
       Scores<count, vectors>(decoded + v * panel, panel, a.q + r * a.q_stride, a.q_stride, a.head_dim,
                              to + v * kN, next_keys);
     });
-    for (int l = 0; l < count; ++l) {
-      rescale[r + l] = Softmax(to + l * kKvTile, ranges[l], a.state.max + r + l, a.state.sum + r + l);
-    }
+    Softmax<count>(to, ranges, a.state.max + r, a.state.sum + r, rescale + r);
   });
 
   DecodeValues(v_type, a.v + tile * a.v_stride, a.v_stride, seen.begin, seen.end, a.head_dim, decoded);
