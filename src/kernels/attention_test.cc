@@ -332,6 +332,48 @@ TEST_P(AttentionTest, KvRowsShowNanAndInfinityAndFlushTinyBlocks) {
   }
 }
 
+// Ties, the edge to subnormals and among them, the edge to infinity, payloads; in whole vectors and tails.
+TEST_P(AttentionTest, F16RowsRoundToNearestEvenFromEndToEnd) {
+  std::vector<float> values = {0.0f, 0x1p-24f, 0x1p-25f, 0x1.8p-25f, 0x1.8p-24f, 0x1p-14f, 0x1.ffep-15f,
+                               0x1.ffcp-15f, 0x1.002p0f, 0x1.006p0f, 0x1.0020002p0f, 0x1.001p0f, 65504.0f,
+                               65519.996f, 65520.0f, 1e30f, 1e-30f, kInfinity, std::nanf(""),
+                               std::nanf("0x155555")};
+  for (size_t i = 0, count = values.size(); i < count; ++i) values.push_back(-values[i]);
+  for (uint32_t head_dim = 1; head_dim <= 36; ++head_dim) {
+    for (size_t first = 0; first < values.size(); ++first) {
+      std::vector<float> x(head_dim);
+      for (uint32_t i = 0; i < head_dim; ++i) x[i] = values[(first + i) % values.size()];
+      const GuardedBytes row(KvRowBytes(DType::kF16, head_dim));
+      kernels().encode_kv_row(DType::kF16, x.data(), head_dim, row.data());
+      for (uint32_t i = 0; i < head_dim; ++i) {
+        uint16_t half;
+        std::memcpy(&half, row.data() + 2 * i, sizeof half);
+        ASSERT_EQ(half, F32ToF16(x[i])) << x[i] << " at " << i << " of " << head_dim;
+      }
+    }
+  }
+}
+
+TEST_P(AttentionTest, NanAndInfinityInTheCacheReachTheResult) {
+  for (uint32_t head_dim : {32, 36, 64}) {
+    for (DType type : kKvTypes) {
+      for (float bad : {std::nanf(""), kInfinity}) {
+        const auto first_value = [&](bool in_key) {
+          Attention a(1, 20, head_dim, type, type, kernels());
+          std::vector<float> x(head_dim, 1.0f);
+          x[0] = bad;
+          const Cache& cache = in_key ? a.k : a.v;
+          kernels().encode_kv_row(type, x.data(), head_dim, cache.bytes.data() + 7 * cache.stride);
+          return a.Run(kernels(), 0, 1)[0];
+        };
+        EXPECT_FALSE(std::isfinite(first_value(false))) << NameOf(type) << " " << head_dim;
+        if (std::isinf(bad)) continue;  // such a key only weighs all or nothing, where it is not rounded
+        EXPECT_TRUE(std::isnan(first_value(true))) << NameOf(type) << " " << head_dim;
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Table, AttentionTest,
                          testing::ValuesIn(SupportedIsas().begin(), SupportedIsas().end()),
                          [](const auto& info) { return NameOf(info.param); });

@@ -33,11 +33,21 @@ constexpr uint32_t kKvStepBytes = kType == DType::kF32    ? sizeof(float) * 16
                                   : kType == DType::kQ8_0 ? 2 + kKvBlock
                                                           : 2 + kKvBlock / 2;
 
-// f16 to float in lanes where the instruction set has it.
+// f16 to float. Highway's conversion for SSE4 continues the exponents: infinity becomes 65536, NaN a number
+// above.
+template <typename D, typename V>
+[[gnu::always_inline]] inline hn::Vec<D> FromHalves(D d, V halves) {
+  const hn::Vec<D> value = hn::PromoteTo(d, halves);
+  if constexpr (HWY_ARCH_X86 && HWY_TARGET > HWY_AVX2) {
+    const auto beyond = hn::Ge(hn::Abs(value), hn::Set(d, 65536.0f));
+    return hn::Or(value, hn::IfThenElseZero(beyond, hn::Set(d, __builtin_inff())));
+  }
+  return value;
+}
 template <typename D>
 [[gnu::always_inline]] inline hn::Vec<D> LoadHalves(D d, const void* from) {
   const hn::Rebind<hwy::float16_t, D> d16;
-  return hn::PromoteTo(d, hn::LoadU(d16, static_cast<const hwy::float16_t*>(from)));
+  return FromHalves(d, hn::LoadU(d16, static_cast<const hwy::float16_t*>(from)));
 }
 
 // A block's scale in all lanes. Stored as a half to be loaded as a vector it would wait for the store:
@@ -46,7 +56,7 @@ template <typename D>
 [[gnu::always_inline]] inline hn::Vec<D> ScaleOf(D d, const std::byte* block) {
   const hn::Rebind<uint16_t, D> bits;
   const hn::Rebind<hwy::float16_t, D> d16;
-  return hn::PromoteTo(d, hn::BitCast(d16, hn::Set(bits, kv_row_internal::LoadHalf(block))));
+  return FromHalves(d, hn::BitCast(d16, hn::Set(bits, kv_row_internal::LoadHalf(block))));
 }
 
 // Values i .. i + lanes of the step that `from` points at, without their scale.
@@ -91,7 +101,7 @@ void DecodeRow(const std::byte* row, size_t n, float* out) {
     row += kKvStepBytes<kType>;
   }
   if (at == n) return;
-  if constexpr (!kHasScale<kType>) {  // heads of 8, say: 7 times as fast as one by one
+  if constexpr (!kHasScale<kType>) {  // heads of 8, say
     for (; at + kKeyLanes <= n; at += kKeyLanes, row += kKvStepBytes<kType> / 16 * kKeyLanes) {
       hn::StoreU(KvValues<kType>(DK(), row, 0), DK(), out + at);
     }
@@ -159,7 +169,7 @@ template <DType kType, uint32_t kLanes = kCodes>
 }
 
 // A block of eight positions to keys. Transposed as bytes, which takes a quarter of the shuffles that
-// floats take: 2.4 against 5 cycles for eight values.
+// floats take.
 template <DType kType>
 [[gnu::always_inline]] inline void TransposeBlock(const std::byte* const (&row)[8], float* keys,
                                                    uint32_t padded) {
@@ -213,6 +223,55 @@ template <DType kType>
   }
 }
 
+// Dimensions of halves that are transposed together: in each 128 bits eight.
+using DH = hn::CappedTag<uint16_t, 16>;
+constexpr uint32_t kHalves = hn::MaxLanes(DH());
+
+// Eight positions' dimensions from .. from + kHalves to keys. Transposed as halves, which takes half of the
+// shuffles that floats take: a tile in 0.75 to 0.8 of the time.
+[[gnu::always_inline]] inline void TransposeHalves(const std::byte* const (&row)[8], uint32_t from,
+                                                    float* keys, uint32_t padded) {
+  const DH d16;
+  const DK d;
+  const hn::Repartition<uint32_t, DH> d32;
+  const hn::Repartition<uint64_t, DH> d64;
+  hn::Vec<decltype(d32)> two[8];  // positions: of each 128 bits, the lower four dimensions, then the upper
+  hn::Vec<decltype(d64)> four[8];
+  alignas(64) uint16_t columns[8 * kHalves];  // of each 128 bits, vector k has its dimension k
+#pragma GCC unroll 4
+  for (uint32_t l = 0; l < 4; ++l) {
+    const auto a = hn::LoadU(d16, reinterpret_cast<const uint16_t*>(row[2 * l]) + from);
+    const auto b = hn::LoadU(d16, reinterpret_cast<const uint16_t*>(row[2 * l + 1]) + from);
+    two[l] = hn::BitCast(d32, hn::InterleaveLower(d16, a, b));
+    two[l + 4] = hn::BitCast(d32, hn::InterleaveUpper(d16, a, b));
+  }
+#pragma GCC unroll 2
+  for (uint32_t h = 0; h < 8; h += 4) {
+#pragma GCC unroll 2
+    for (uint32_t l = 0; l < 2; ++l) {
+      four[h + l] = hn::BitCast(d64, hn::InterleaveLower(d32, two[h + 2 * l], two[h + 2 * l + 1]));
+      four[h + l + 2] = hn::BitCast(d64, hn::InterleaveUpper(d32, two[h + 2 * l], two[h + 2 * l + 1]));
+    }
+#pragma GCC unroll 2
+    for (uint32_t l = 0; l < 4; l += 2) {
+      const auto low = four[h + l], high = four[h + l + 1];
+      uint16_t* to = columns + (h + l) * kHalves;
+      hn::StoreU(hn::BitCast(d16, hn::InterleaveLower(d64, low, high)), d16, to);
+      hn::StoreU(hn::BitCast(d16, hn::InterleaveUpper(d64, low, high)), d16, to + kHalves);
+    }
+  }
+  // Read back from memory, from where a conversion takes no shuffle. Compilers would keep the columns in
+  // registers: 1.15 times as long on AVX-512, 1.08 on AVX2.
+  asm("" : "+m"(columns));
+#pragma GCC unroll 16
+  for (uint32_t c = 0; c < kHalves; ++c) {
+#pragma GCC unroll 2
+    for (uint32_t v = 0; v < 8; v += kKeyLanes) {
+      hn::StoreU(LoadHalves(d, columns + c % 8 * kHalves + c / 8 * 8 + v), d, keys + KeyAt(v, c, padded));
+    }
+  }
+}
+
 // Rows begin .. end of a tile become columns of keys (KeyAt). Columns beside them, as far as a vector
 // reaches, hold anything: their scores are not used. `some` has room for eight padded rows.
 template <DType kType>
@@ -252,8 +311,14 @@ void TransposeKeys(const std::byte* rows, size_t stride, uint32_t begin, uint32_
         for (uint32_t l = 0; l < 8; ++l) row[l] += kKvStepBytes<kType>;
       }
     } else {
-      const auto load = [&](uint32_t l, uint32_t i) { return KvValues<kType>(d, row[l], i); };
-      for (uint32_t i = 0; i < n; i += kKeyLanes) transpose(load, i);
+      uint32_t i = 0;
+      if constexpr (kType == DType::kF16) {
+        for (; i + kHalves <= n; i += kHalves) {
+          TransposeHalves(row, i, keys + KeyAt(t, i, padded), padded);
+        }
+      }
+      const auto load = [&](uint32_t l, uint32_t at) { return KvValues<kType>(d, row[l], at); };
+      for (; i < n; i += kKeyLanes) transpose(load, i);
     }
   }
 }
