@@ -54,8 +54,8 @@ struct Range {
 constexpr uint32_t kFetchEvery = kN >= 16 ? 1 : 3;
 
 // Fetches what is read next, a line at a time, while a tile is computed; at the end, the last line again.
-// To the second cache, which has room for more lines under way: one thread with 8 rows over F16 from memory
-// did 60 GOP/s on AVX-512 that way, 56 by the first cache, 39 without (57, 52 and 31 on AVX2).
+// One thread with 8 rows over F16 from memory takes about half as long again without it; whether to the
+// first or the second cache makes no difference beyond the noise.
 class Fetcher {
  public:
   Fetcher(const std::byte* begin, size_t bytes) : at_(begin), end_(begin + bytes) {}
