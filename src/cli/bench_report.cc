@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <functional>
+
 #include "base/error.h"
 
 namespace edgewise {

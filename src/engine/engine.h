@@ -33,9 +33,8 @@ struct EngineOptions {
   uint32_t logit_rows = 1;   // most rows of a step that want logits
   DType k_type = DType::kF16, v_type = DType::kF16;
   bool populate = false;     // touch all memory in the constructor
-  // About speed only, with measured defaults. Decode of 1.1B weights in Q4_0 and Q8_0 with 2 threads, medians
-  // of four runs that differed by 10%: 40 and 28 tokens/s; with huge pages 41 and 30, which a second copy of
-  // the file is seldom worth; pinned 39 and 28.
+  // About speed only. Off by default: with 2 threads neither was ahead of the noise in decode (a few per
+  // cent), and huge pages cost a second copy of the file.
   bool huge_pages = false;      // for KV cache and scratch; Gguf::CopyToMemory() gives them to the weights
   bool pin = false;             // each worker on a core of its own
   uint32_t prefetch_bytes = 0;  // how long before its use a weight is asked for; 0: kernels::kPrefetchBytes
