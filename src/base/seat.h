@@ -23,7 +23,7 @@ class alignas(64) Seat {
   // What the others must wait for: nothing; at the end of a job; at the end of a phase.
   enum Hold : int { kOutside, kInside, kWorking };
 
-  // Called by the thread itself, before all else.
+  // Called by the thread itself, before all else; nothing when it was the last to do so.
   void Occupy();
 
   // Called by the thread itself, when others begin or cease to have to wait for it. Going down returns
@@ -58,6 +58,7 @@ class alignas(64) Seat {
   std::atomic<int> cpu_{-1};
   std::atomic<pid_t> thread_{0};    // 0: nobody yet
   std::atomic<clockid_t> clock_{};  // the thread's CPU time
+  uint64_t occupant_ = 0;           // NumberOfThisThread() in seat.cc
   cpu_set_t allowed_;               // the thread's own mask
 };
 
