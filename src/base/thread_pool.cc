@@ -31,6 +31,7 @@ ThreadPool::ThreadPool(int threads, bool pin) : inside_(-kClosed) {
   std::vector<int> cpus = pin ? CpusByCore() : std::vector<int>();
   if (cpus.size() < static_cast<size_t>(threads)) cpus.assign(static_cast<size_t>(threads), -1);
   seats_ = std::vector<Seat>(static_cast<size_t>(threads));
+  handouts_ = std::vector<Handout>(static_cast<size_t>(threads));
   team_.reserve(static_cast<size_t>(threads) - 1);
   // threads() is team_.size() + 1; workers first look at it inside a job, after all have started.
   try {
@@ -65,6 +66,7 @@ void ThreadPool::Run(FunctionRef<void(Worker&)> job) {
   inside_.store(0, std::memory_order_release);
   job_number_.Set(number);
   job(worker);
+  WaitForPhase(0, worker.phase_);  // the one after the last
   // Closed: who has not come will not, and the job object lives until everybody inside has left.
   if (inside_.fetch_sub(kClosed, std::memory_order_acq_rel) == 0) return;
   WaitUntil(left_, 0, Seat::kInside, [&](uint32_t left) { return left == number; });
@@ -107,16 +109,44 @@ void ThreadPool::Work(int index, int cpu) {
   }
 }
 
-void ThreadPool::FinishPiece(uint32_t phase, uint32_t done, uint32_t total) {
+ThreadPool::Piece ThreadPool::RangeOf(size_t index, uint32_t total, uint32_t unit) const {
+  const uint64_t units = (uint64_t{total} + unit - 1) / unit;
+  const auto at = [&](size_t i) {
+    return static_cast<uint32_t>(std::min<uint64_t>(units * i / handouts_.size() * unit, total));
+  };
+  return {at(index), at(index + 1)};
+}
+
+ThreadPool::Piece ThreadPool::Take(uint32_t phase, size_t index, Piece range, const Shares& shares) {
+  if (range.empty()) return {};
+  std::atomic<uint64_t>& handout = handouts_[index].next;
+  uint64_t seen = handout.load(std::memory_order_acquire);
+  for (;;) {
+    uint32_t begin = static_cast<uint32_t>(seen);
+    if (static_cast<uint32_t>(seen >> 32) != phase) {
+      // An earlier phase's; or a later one's, when this phase is over. Should it end just now, all of the
+      // range has been handed out meanwhile, and the exchange fails.
+      if (IsOver(phase)) return {};
+      begin = range.begin;
+    }
+    if (begin == range.end) return {};
+    const uint32_t end = begin + shares.Of(range.end - begin, threads());
+    if (handout.compare_exchange_weak(seen, uint64_t{phase} << 32 | end, std::memory_order_acq_rel,
+                                      std::memory_order_acquire)) {
+      return {begin, end};
+    }
+  }
+}
+
+void ThreadPool::Finish(uint32_t phase, uint32_t done, uint32_t total) {
   if (done_.fetch_add(done, std::memory_order_acq_rel) + done != total) return;
   done_.store(0, std::memory_order_relaxed);
-  ticket_.store(uint64_t{phase + 1} << 32, std::memory_order_release);
   phase_.Set(phase + 1);
 }
 
 void ThreadPool::WaitForPhase(int index, uint32_t phase) {
   WaitUntil(phase_, index, Seat::kWorking,
-            [&](uint32_t running) { return static_cast<int32_t>(running - phase) > 0; });
+            [&](uint32_t running) { return static_cast<int32_t>(running - phase) >= 0; });
 }
 
 // A kernel that finds all cores busy wakes a thread beside the one that woke it, where the two of them

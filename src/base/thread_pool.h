@@ -1,14 +1,15 @@
 // A fixed team of threads that runs one job together, phase by phase.
 //
 //   pool.Run([&](Worker& worker) {                  // on every worker, the caller is worker 0
-//     worker.ForChunks(rows, 16, [&](uint32_t begin, uint32_t end) { ... });   // ends in a barrier
+//     worker.ForChunks(rows, 16, [&](uint32_t begin, uint32_t end) { ... });   // a phase
 //   });
 //
 // Made for cores that others use too:
-// - Chunks are handed out one by one, so a core that a neighbour has taken does fewer of them.
+// - Every worker has a range of a phase of its own, which it takes piece by piece, and then helps with the
+//   ranges of others: a core that a neighbour has taken does less.
 // - A phase ends when all of its work is done, not when all workers have come: one that was not
 //   scheduled meanwhile finds the phases it missed finished, and passes through them. So a job may read
-//   and write shared data inside chunks only; what it does between them must be its own.
+//   and write shared data inside pieces only; what it does between them must be its own.
 // - Waiting spins for some microseconds and then sleeps in the kernel: a spinning team stalls itself
 //   when there are more runnable threads than cores. Who waits for a thread that its core was taken
 //   from lends it the own one (seat.h).
@@ -30,10 +31,20 @@ namespace edgewise {
 
 class ThreadPool;
 
-// Indices [begin, end); empty when there is no more work.
-struct Chunk32 {
-  uint32_t begin = 0, end = 0;
-  bool empty() const { return begin == end; }
+// Sizes of the pieces of a range, of which half of what is left is handed out at a time: long ones first,
+// because each beginning costs a reader of memory a cold start, and short ones at the end, for which
+// nobody waits long.
+struct Shares {
+  uint32_t unit;   // pieces and ranges begin at multiples of it
+  uint32_t least;  // of a piece, in whole units; the only piece of a range may be smaller
+  uint32_t most;   // at least `least`
+
+  // Of `left` indices in a range of a team of `workers`; a lone worker has nobody to wait for.
+  uint32_t Of(uint32_t left, int workers) const {
+    if (left <= most && (left < 2 * least || workers == 1)) return left;
+    const uint32_t wanted = std::min(workers == 1 ? left : left / 2, most);
+    return std::max(wanted / unit, 1u) * unit;
+  }
 };
 
 class Worker {
@@ -41,29 +52,24 @@ class Worker {
   int index() const { return index_; }
   int count() const;
 
-  // Calls f(begin, end) over [0, total) in pieces of `grain` (the last may be short), shared among
-  // the workers in no fixed order; then waits until all pieces are done. Every worker must make the
-  // same sequence of calls with the same totals. What f wrote is seen by all later phases.
-  template <typename F>
-  void ForChunks(uint32_t total, uint32_t grain, F&& f);
+  // A phase: calls f(begin, end) over [0, total) in pieces, shared among the workers in no fixed order.
+  // It begins when the phase before is done; what was written there is seen. Every worker must make the
+  // same sequence of calls with the same totals and shares.
+  //   ahead(begin, end)  what this worker probably gets next, to be fetched: called before the phase
+  //                      begins and before each f, so it must not read what the phase before writes
+  //   first()            once on each worker that gets a piece, before its first f
+  template <typename Ahead, typename First, typename F>
+  void ForShares(uint32_t total, const Shares& shares, Ahead&& ahead, First&& first, F&& f);
 
-  // The same with pieces that begin large and end small: half of an even share of what is left, in
-  // whole grains, at most `most`. Fewer beginnings, of which each costs a reader of memory a cold start,
-  // and no longer waiting at the end. first(begin, end) is called once by each worker that gets a
-  // piece, before its first f.
-  template <typename First, typename F>
-  void ForShares(uint32_t total, uint32_t grain, uint32_t most, First&& first, F&& f);
+  // The same in pieces of `grain` (the last may be short).
+  template <typename F>
+  void ForChunks(uint32_t total, uint32_t grain, F&& f) {
+    ForShares(total, {grain, grain, grain}, [](uint32_t, uint32_t) {}, [] {}, f);
+  }
 
  private:
   friend class ThreadPool;
   Worker(ThreadPool& pool, int index, uint32_t phase) : pool_(pool), index_(index), phase_(phase) {}
-
-  // The size of the next piece when `left` indices are left.
-  uint32_t ShareOf(uint32_t left, uint32_t grain, uint32_t most) const {
-    const auto workers = static_cast<uint32_t>(count());
-    const uint32_t half = std::min(workers == 1 ? left : left / (2 * workers), most);
-    return std::max(half / grain, 1u) * grain;
-  }
 
   ThreadPool& pool_;
   int index_;
@@ -89,25 +95,39 @@ class ThreadPool {
 
  private:
   friend class Worker;
+  // Indices [begin, end); empty when there is no more work.
+  struct Piece {
+    uint32_t begin = 0, end = 0;
+    bool empty() const { return begin == end; }
+  };
+  // How far a worker's range is handed out: phase << 32 | next index. With another phase than the running
+  // one, as before the first: not at all.
+  struct alignas(64) Handout {
+    std::atomic<uint64_t> next{~uint64_t{0}};
+  };
+
   void Work(int index, int cpu);
   bool Enter();
   void Leave();
   void Stop();
-  void FinishPiece(uint32_t phase, uint32_t done, uint32_t total);
+  // The range of worker `index`.
+  Piece RangeOf(size_t index, uint32_t total, uint32_t unit) const;
+  // The next piece of that range; empty when all is handed out or the phase is over.
+  Piece Take(uint32_t phase, size_t index, Piece range, const Shares& shares);
+  void Finish(uint32_t phase, uint32_t done, uint32_t total);
+  // Returns when `phase` may begin.
   void WaitForPhase(int index, uint32_t phase);
+  bool IsOver(uint32_t phase) const { return static_cast<int32_t>(phase_.Get() - phase) > 0; }
   // Called after sleep: leaves a core that another of the team has for one that nobody of it has.
   void Spread(int index);
   // Waits until over(word), helping those who hold the others up.
   template <typename Over>
   void WaitUntil(WaitWord& word, int index, Seat::Hold hold, Over&& over);
 
-  // The next piece of `phase`, sized by size(left); empty when all is handed out or the phase is over.
-  template <typename Size>
-  Chunk32 Take(uint32_t phase, uint32_t total, Size&& size);
-
   std::vector<std::thread> team_;
-  std::vector<Seat> seats_;  // by worker
-  int callers_cpu_ = -1;     // when pinned
+  std::vector<Seat> seats_;        // by worker
+  std::vector<Handout> handouts_;  // by worker
+  int callers_cpu_ = -1;           // when pinned
   const FunctionRef<void(Worker&)>* job_ = nullptr;
   uint32_t first_phase_ = 0;  // of the job
   std::atomic<bool> stop_{false};
@@ -116,57 +136,42 @@ class ThreadPool {
   alignas(64) WaitWord job_number_;
   alignas(64) std::atomic<int32_t> inside_;      // workers in the job, less kClosed when it is closed
   alignas(64) WaitWord left_;                    // the job number that all have left
-  alignas(64) std::atomic<uint64_t> ticket_{0};  // running phase << 32 | next index to hand out
   alignas(64) std::atomic<uint32_t> done_{0};    // indices of the running phase that are finished
   alignas(64) WaitWord phase_;                   // the running phase
 };
 
-template <typename Size>
-Chunk32 ThreadPool::Take(uint32_t phase, uint32_t total, Size&& size) {
-  uint64_t ticket = ticket_.load(std::memory_order_acquire);
-  for (;;) {
-    const auto begin = static_cast<uint32_t>(ticket);
-    if (static_cast<uint32_t>(ticket >> 32) != phase || begin >= total) return {};
-    const uint32_t left = total - begin;
-    const uint32_t count = std::min(size(left), left);
-    if (ticket_.compare_exchange_weak(ticket, ticket + count, std::memory_order_acquire)) {
-      return {begin, begin + count};
+template <typename Ahead, typename First, typename F>
+void Worker::ForShares(uint32_t total, const Shares& shares, Ahead&& ahead, First&& first, F&& f) {
+  if (total == 0) return;
+  const uint32_t phase = phase_++;
+  if (pool_.IsOver(phase)) return;
+  const size_t workers = pool_.seats_.size(), own = static_cast<size_t>(index_);
+  const auto look_ahead = [&](uint32_t begin, uint32_t end) {
+    if (begin < end) ahead(begin, begin + shares.Of(end - begin, count()));
+  };
+  ThreadPool::Piece range = pool_.RangeOf(own, total, shares.unit);
+  look_ahead(range.begin, range.end);
+  pool_.WaitForPhase(index_, phase);
+  Seat& seat = pool_.seats_[own];
+  uint32_t done = 0;
+  for (size_t i = 0; i < workers; ++i) {
+    const size_t whose = (own + i) % workers;
+    if (i > 0) range = pool_.RangeOf(whose, total, shares.unit);
+    for (;;) {
+      const ThreadPool::Piece piece = pool_.Take(phase, whose, range, shares);
+      if (piece.empty()) break;
+      if (done == 0) {
+        seat.Raise(Seat::kWorking);
+        first();
+      }
+      look_ahead(piece.end, range.end);
+      f(piece.begin, piece.end);
+      done += piece.end - piece.begin;
     }
   }
-}
-
-template <typename F>
-void Worker::ForChunks(uint32_t total, uint32_t grain, F&& f) {
-  if (total == 0) return;
-  const uint32_t phase = phase_++;
-  Seat& seat = pool_.seats_[static_cast<size_t>(index_)];
-  for (;;) {
-    const Chunk32 chunk = pool_.Take(phase, total, [&](uint32_t) { return grain; });
-    if (chunk.empty()) break;
-    seat.Raise(Seat::kWorking);
-    f(chunk.begin, chunk.end);
-    pool_.FinishPiece(phase, chunk.end - chunk.begin, total);
-    seat.Lower(Seat::kInside);
-  }
-  pool_.WaitForPhase(index_, phase);
-}
-
-template <typename First, typename F>
-void Worker::ForShares(uint32_t total, uint32_t grain, uint32_t most, First&& first, F&& f) {
-  if (total == 0) return;
-  const uint32_t phase = phase_++;
-  Seat& seat = pool_.seats_[static_cast<size_t>(index_)];
-  for (bool is_first = true;; is_first = false) {
-    const Chunk32 piece =
-        pool_.Take(phase, total, [&](uint32_t left) { return ShareOf(left, grain, most); });
-    if (piece.empty()) break;
-    seat.Raise(Seat::kWorking);
-    if (is_first) first(piece.begin, piece.end);
-    f(piece.begin, piece.end);
-    pool_.FinishPiece(phase, piece.end - piece.begin, total);
-    seat.Lower(Seat::kInside);
-  }
-  pool_.WaitForPhase(index_, phase);
+  if (done == 0) return;
+  pool_.Finish(phase, done, total);
+  seat.Lower(Seat::kInside);
 }
 
 }  // namespace edgewise

@@ -99,7 +99,7 @@ TEST_P(ThreadPoolTest, PhasesSeeAllOfThePhaseBefore) {
   EXPECT_EQ(a, expected);
 }
 
-// Pieces of ForShares: whole grains, large to small, and first() once before them by whoever has any.
+// Pieces of ForShares: whole units up to the most, and first() once before them by whoever has any.
 TEST_P(ThreadPoolTest, SharesCoverTheRangeExactlyOnce) {
   ThreadPool pool(GetParam());
   for (const uint32_t total : {0u, 1u, 15u, 16u, 17u, 1000u}) {
@@ -107,25 +107,40 @@ TEST_P(ThreadPoolTest, SharesCoverTheRangeExactlyOnce) {
       std::vector<int> seen(total);
       pool.Run([&](Worker& worker) {
         int firsts = 0;
-        uint32_t last = total;
         worker.ForShares(
-            total, grain, 100,
+            total, {grain, grain, std::max(grain, 100u)},
             [&](uint32_t begin, uint32_t end) {
               EXPECT_LT(begin, end);
-              ++firsts;
+              EXPECT_LE(end, total);
             },
+            [&] { ++firsts; },
             [&](uint32_t begin, uint32_t end) {
               EXPECT_EQ(firsts, 1);
               EXPECT_EQ(begin % grain, 0u);
               EXPECT_TRUE((end - begin) % grain == 0 || end == total);
-              EXPECT_LE(end - begin, std::min(last, std::max(100u, grain)));
-              last = end - begin;
+              EXPECT_LE(end - begin, std::max(100u, grain));
               for (uint32_t i = begin; i < end; ++i) ++seen[i];
             });
       });
       EXPECT_EQ(seen, std::vector<int>(total, 1)) << total << " by " << grain;
     }
   }
+}
+
+// Half of what is left at a time, in whole units, and the rest at once below twice the least.
+TEST(SharesTest, PiecesGoFromLongToShort) {
+  const auto pieces = [](const Shares& shares, uint32_t total, int workers) {
+    std::vector<uint32_t> sizes;
+    for (uint32_t left = total; left > 0; left -= sizes.back()) sizes.push_back(shares.Of(left, workers));
+    return sizes;
+  };
+  using Sizes = std::vector<uint32_t>;
+  EXPECT_EQ(pieces({16, 64, 1000}, 1000, 2), (Sizes{496, 240, 128, 64, 72}));
+  EXPECT_EQ(pieces({16, 64, 300}, 1000, 2), (Sizes{288, 288, 208, 96, 120}));
+  EXPECT_EQ(pieces({16, 64, 1000}, 127, 2), (Sizes{127}));
+  EXPECT_EQ(pieces({16, 16, 16}, 40, 2), (Sizes{16, 16, 8}));
+  EXPECT_EQ(pieces({16, 64, 1000}, 1000, 1), (Sizes{1000}));
+  EXPECT_EQ(pieces({16, 64, 300}, 1000, 1), (Sizes{288, 288, 288, 136}));
 }
 
 TEST_P(ThreadPoolTest, PinnedTeamsRun) {

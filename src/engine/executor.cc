@@ -24,12 +24,17 @@ const Op& OpOf(std::span<const Op> ops, Role role) {
 
 // Pieces of decode are long, because kernels read them as many streams at once, each of which the
 // prefetchers of a core must learn: pieces of 64 rows end at 76% of a plain loop's speed, of 256 at 87%, of
-// 1024 at 90% (Q4_0 rows of 1152 bytes). Pieces of prefill are what a core that a neighbour takes may
-// hold up, a millisecond or so: with 64 rows Q4_0 and Q8_0 are 7 and 12% slower, with 32 rows 20%.
-constexpr uint32_t kDecodeRows = 64, kPrefillRows = 128;
-// What is fetched of the beginning of every stream while a piece's input is normed and rounded.
+// 1024 at 90% (Q4_0 rows of 1152 bytes). At the end of a phase they are short: the others wait at most so
+// long as this takes, 4 microseconds (16 KiB: 3% slower).
+constexpr size_t kLeastPieceBytes = 64 << 10;
+// What is fetched of the beginning of every stream, of the next piece while this one is computed and of the
+// first before the phase begins. 2048 bytes are 4% slower.
 constexpr size_t kFetchBytes = 512;
+// Streams of the widest kernels: fewer rows leave lanes empty.
 constexpr uint32_t kStreams = 16;
+// Pieces of prefill are what a core that a neighbour takes may hold up, a millisecond or so: with 64 rows
+// Q4_0 and Q8_0 are 7 and 12% slower, with 32 rows 20%.
+constexpr uint32_t kPrefillRows = 128;
 
 void FetchAhead(std::span<const std::byte> weights, size_t row_bytes) {
   const size_t rows = weights.size() / row_bytes, step = (rows + kStreams - 1) / kStreams;
@@ -58,13 +63,15 @@ void Executor::Run(const Group& group) {
 
 // ---- phase 1 ----
 
-template <typename Source, typename First, typename Outputs>
+template <typename Source, typename Ahead, typename Outputs>
 void Executor::Products(std::span<const Op> ops, uint32_t m, uint32_t k, uint32_t total,
-                        uint32_t rows, Source&& source, First&& first, Outputs&& outputs) {
+                        uint32_t rows, Source&& source, Ahead&& ahead, Outputs&& outputs) {
   std::array<bool, kActivationFormats> needed{};
+  size_t row_bytes = 0;
   for (const Op& op : ops) {
     if (op.kind != OpKind::kMatMul) continue;
     needed[static_cast<size_t>(kernels::ActivationFormatFor(op.weight, op.k))] = true;
+    row_bytes = std::max(row_bytes, c_.model.weight(op.weights).row_bytes());
   }
   // The first operator: a norm, or the product whose input is only rounded.
   const Role role = ops.front().role;
@@ -85,11 +92,14 @@ void Executor::Products(std::span<const Op> ops, uint32_t m, uint32_t k, uint32_
     });
   }
   const bool decode = m <= kernels::kFewColumns;
-  const uint32_t grain = std::max((decode ? kDecodeRows : kPrefillRows) / rows, 1u);
+  const uint32_t unit = std::max((decode ? kStreams : kPrefillRows) / rows, 1u);
+  const auto least = static_cast<uint32_t>(kLeastPieceBytes / (unit * rows * row_bytes));
   worker_.ForShares(
-      total, grain, decode ? total : grain,
+      total, decode ? Shares{unit, std::max(least, 1u) * unit, total} : Shares{unit, unit, unit},
       [&](uint32_t begin, uint32_t end) {
-        if (decode) first(begin, end);
+        if (decode) ahead(begin, end);
+      },
+      [&] {
         if (m == 1) Timed(role, [&] { prepare(0); });
       },
       [&](uint32_t begin, uint32_t end) { outputs(begin, end, set); });
@@ -143,8 +153,8 @@ std::span<const std::byte> Executor::Rows(const Op& op, uint32_t begin, uint32_t
   return {w.data + begin * w.row_bytes(), (end - begin) * w.row_bytes()};
 }
 
-void Executor::Fetch(const Op& op, uint32_t begin, uint32_t end) const {
-  FetchAhead(Rows(op, begin, end), c_.model.weight(op.weights).row_bytes());
+void Executor::Fetch(const Op& op, uint32_t begin, uint32_t end) {
+  Timed(op.role, [&] { FetchAhead(Rows(op, begin, end), c_.model.weight(op.weights).row_bytes()); });
 }
 
 void Executor::ProjectToResidual(std::span<const Op> ops, const float* source) {
@@ -278,6 +288,7 @@ void Executor::GateUp(std::span<const Op> ops) {
         if (begin == 0) CountSingleNorm(norm);
         float* g = c_.buffers.gate + begin;
         float* u = c_.buffers.up + begin;
+        if (gate.m <= kernels::kFewColumns) Fetch(up, begin, end);
         MatMul(gate, x, begin, end, g, ffn);
         MatMul(up, x, begin, end, u, ffn);
         Timed(Role::kGated, [&] {

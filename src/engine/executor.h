@@ -59,11 +59,11 @@ class Executor {
 
   // Both phases of a group of products that read rows prepared alike: outputs [0, total), each of
   // `rows` matrix rows. source(row, buffer) returns row's k floats (in `buffer` or elsewhere), which are
-  // rounded to every format that a product among `ops` reads; first(begin, end) fetches ahead the
-  // weights of a piece; outputs(begin, end, x) computes it.
-  template <typename Source, typename First, typename Outputs>
+  // rounded to every format that a product among `ops` reads; ahead(begin, end) fetches the beginning of a
+  // piece's weights; outputs(begin, end, x) computes it.
+  template <typename Source, typename Ahead, typename Outputs>
   void Products(std::span<const Op> ops, uint32_t m, uint32_t k, uint32_t total, uint32_t rows,
-                Source&& source, First&& first, Outputs&& outputs);
+                Source&& source, Ahead&& ahead, Outputs&& outputs);
   // The normed row of the residual stream that is row `index` of the norm's m rows.
   const float* NormedRow(const Op& norm, uint32_t index, uint32_t residual_row, float* buffer);
   void CountSingleNorm(const Op& norm);
@@ -74,7 +74,7 @@ class Executor {
   void MatMul(const Op& op, const ActivationSet& x, uint32_t begin, uint32_t end, float* y,
               size_t y_stride);
   std::span<const std::byte> Rows(const Op& op, uint32_t begin, uint32_t end) const;
-  void Fetch(const Op& op, uint32_t begin, uint32_t end) const;
+  void Fetch(const Op& op, uint32_t begin, uint32_t end);
 
   void QkvHeads(std::span<const Op> ops, const Op& product, const ActivationSet& x, uint32_t begin,
                 uint32_t end);
