@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <string>
 
 #include "base/error.h"
@@ -32,7 +33,7 @@ void CheckFits(const Product& product, const Integers& x, uint64_t rows, uint32_
 }
 
 void CheckLowerable(const ChipDesign& design, const Tiling& t) {
-  if (!t.half_k) return;
+  if (!t.half_k()) return;
   throw Error(ErrorCode::kUnsupported, "chip " + design.name +
                                            ": two of four has no tile programs of its own; the tile model "
                                            "counts its cycles");
@@ -97,7 +98,7 @@ class StreamWriter {
         t_(t),
         a_(a),
         w_(w),
-        width_(std::max({ABeatBytes(design), WBeatBytes(design), kHeaderBytes})),
+        width_(StreamBytes(design)),
         beat_k_(design.kind == ArrayKind::kVector ? design.depth : 1) {}
 
   void Command(uint8_t op, uint8_t flags, uint32_t rows, uint64_t k) {
@@ -163,6 +164,17 @@ uint64_t ABeatBytes(const ChipDesign& design) {
 
 uint64_t WBeatBytes(const ChipDesign& design) {
   return BeatBytes(design, uint64_t{design.cols} * design.arrays, WeightBits(design.datapath));
+}
+
+uint64_t StreamBytes(const ChipDesign& design) {
+  return std::max({ABeatBytes(design), WBeatBytes(design), kHeaderBytes});
+}
+
+uint64_t BeatCycles(const ChipDesign& design, uint64_t bytes) {
+  const uint64_t bus = (bytes + design.bus_bytes - 1) / design.bus_bytes;
+  if (design.memory_bytes_s == 0) return bus;
+  const double memory = std::ceil(static_cast<double>(bytes) * design.clock_hz / design.memory_bytes_s);
+  return std::max(bus, static_cast<uint64_t>(memory));
 }
 
 void CheckOperands(const ChipDesign& design, const Product& product, const Integers& a, const Integers& w) {

@@ -43,6 +43,10 @@ std::vector<Beat> LowerToStream(const ChipDesign& design, const Tiling& tiling, 
 // Bytes of a beat of A and of W, before padding to the stream's width.
 uint64_t ABeatBytes(const ChipDesign& design);
 uint64_t WBeatBytes(const ChipDesign& design);
+// Bytes of every beat of the stream.
+uint64_t StreamBytes(const ChipDesign& design);
+// Cycles that a beat of so many bytes takes on the bus, or from a slower memory.
+uint64_t BeatCycles(const ChipDesign& design, uint64_t bytes);
 
 // Throws Error(kUnsupported) naming a value that is wider than the datapath.
 void CheckOperands(const ChipDesign& design, const Product& product, const Integers& a, const Integers& w);

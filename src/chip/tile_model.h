@@ -15,10 +15,10 @@ namespace edgewise::chip {
 
 // Where a program's cycles go; they add up to TileCost::cycles, but for host and link.
 struct PhaseCycles {
-  uint64_t load = 0;     // operands and commands come in, and the array does nothing
-  uint64_t compute = 0;  // the array works, or the host waits for it
-  uint64_t drain = 0;    // results leave, and the array does nothing
-  uint64_t stall = 0;    // listed stalls that nothing hid, memory latency, memory slower than the array
+  uint64_t load = 0;     // operands and commands come in, and the array has none to work on
+  uint64_t compute = 0;  // the array works, and a host waits for it
+  uint64_t drain = 0;    // results leave, and the array waits for that or is done
+  uint64_t stall = 0;    // listed stalls and memory latency that nothing hid
   uint64_t host = 0;     // after the chip: adding partial sums along k
   uint64_t link = 0;     // after the chip: gathering the columns of several chips
 
@@ -41,7 +41,6 @@ struct TileCost {
   Traffic traffic;      // of all chips
   uint64_t tiles = 0;   // handed to arrays: those of zeros that a chip leaves out are not counted
   uint64_t useful_macs = 0;  // m n k, without padding
-  double host_add_cycles = 0;
 
   // Adds a cost that comes after this one.
   TileCost& operator+=(const TileCost& other);

@@ -89,7 +89,7 @@ Tiling Tile(const ChipDesign& design, const Product& product, bool half_k) {
   const bool dma = design.host == HostInterface::kDma;
   Tiling t;
   t.product = product;
-  t.half_k = half_k;
+  t.operand_k = product.k;
   if (half_k) t.product.k = CeilDiv(product.k, 2);
   t.rows = design.rows;
   t.cols = design.cols * (dma ? design.arrays : 1);

@@ -28,20 +28,22 @@ enum class LoopOrder : uint8_t {
 
 // The loop nest of one product on one chip.
 struct Tiling {
-  Product product;  // k as the chip sees it: half of it when weights are stored two of four
+  Product product;         // k as the chip sees it: half of it when weights are stored two of four
+  uint64_t operand_k = 0;  // of A and W
   LoopOrder order = LoopOrder::kAStationary;
   uint32_t rows = 0, cols = 0, depth = 0;  // of a tile; cols of all arrays that work in lockstep (kDma)
   uint32_t units = 1;                      // arrays that are started one by one (kNone, kAxiLite)
   uint64_t row_blocks = 0, column_tiles = 0, k_tiles = 0;
   uint64_t k_chunk = 0;  // kDma: columns of A that the scratchpad holds at once; k when all fit
   uint64_t k_step = 0;   // k that one step covers: a tile's depth, or a chunk in the streaming kinds
-  bool half_k = false;   // two of four: product.k is half of the operands' k, and a tile spans 2 depth of it
   // Weights other than zero in weight tile column_tile * k_tiles + k_tile; empty unless the chip skips zeros.
   std::vector<uint32_t> nonzeros;
   bool skip_zero_tiles = false;
 
   uint64_t tiles() const { return row_blocks * column_tiles * k_tiles; }
   uint64_t k_steps() const { return (product.k + k_step - 1) / k_step; }
+  // Two of four: a tile spans twice its depth of the operands' k.
+  bool half_k() const { return product.k != operand_k; }
   // Real rows of A in a row block, and real columns of A in a chunk.
   uint32_t RowsOf(uint64_t row_block) const;
   uint64_t ChunkBegin(uint64_t chunk) const { return chunk * k_chunk; }
