@@ -199,7 +199,7 @@ TileCost TimeStream(const ChipDesign& design, const Tiling& t, std::span<const S
     cost.phases.load += 1 + beats * (w_cycles - 1);
     cost.phases.compute += beats;
     accepted = last;
-    cost.tiles += (k + t.depth - 1) / t.depth;
+    if (step.read) cost.tiles += t.k_tiles;
     cost.traffic.control += StreamBytes(design);
     cost.traffic.weights += beats * WeightBeatBytes(design);
     if (!step.read) return;
