@@ -6,13 +6,14 @@ namespace edgewise {
 namespace {
 
 // For each format, the widest input of a matrix that reads it; 0 when none does.
-std::array<uint32_t, kActivationFormats> WidestInputs(const Model& model) {
+std::array<uint32_t, kActivationFormats> WidestInputs(const Model& model,
+                                                      const EngineOptions& options) {
   std::array<uint32_t, kActivationFormats> widest{};
   // By role and not by shape: a matrix may have one row, as when the file says that the width or the
   // feed-forward length is 1.
   const auto widen = [&](const Linear& linear) {
     const Weight& w = model.weight(linear.weight);
-    uint32_t& k = widest[static_cast<size_t>(kernels::ActivationFormatFor(w.type, w.k))];
+    uint32_t& k = widest[static_cast<size_t>(FormatFor(options, w.type, w.k))];
     k = std::max(k, w.k);
   };
   for (const LayerWeights& layer : model.layers()) {
@@ -53,7 +54,7 @@ void LayOut(const Model& model, const EngineOptions& options, Arena& arena, Step
             std::span<WorkerBuffers> workers) {
   const ModelConfig& c = model.config();
   const size_t batch = options.batch;
-  const auto widest = WidestInputs(model);
+  const auto widest = WidestInputs(model, options);
 
   step.tokens = arena.Take<TokenId>(batch);
   step.positions = arena.Take<uint32_t>(batch);

@@ -12,6 +12,11 @@
 namespace edgewise {
 
 inline constexpr size_t kActivationFormats = 3;
+// The format in which the input of a product with k-wide rows of `weight` is prepared.
+inline kernels::ActivationFormat FormatFor(const EngineOptions& options, DType weight, uint32_t k) {
+  return options.backend != nullptr ? kernels::ActivationFormat::kF32
+                                    : kernels::ActivationFormatFor(weight, k);
+}
 
 // Rounded (or plain) activation rows in one format.
 struct ActivationRows {

@@ -37,6 +37,7 @@ size_t ScratchBytes(const Model& model, const EngineOptions& options) {
 
 EngineOptions ResolveOptions(const Model& model, EngineOptions options) {
   if (options.threads == 0) options.threads = DefaultThreads();
+  if (options.backend != nullptr) options.threads = 1;
   if (options.context == 0) options.context = std::min(model.config().context, kDefaultContext);
   if (options.prefetch_bytes == 0) options.prefetch_bytes = kernels::kPrefetchBytes;
   RequireRange("threads", static_cast<uint64_t>(std::max(options.threads, 0)), 1, kMaxThreads);

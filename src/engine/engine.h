@@ -21,6 +21,7 @@
 #include "base/units.h"
 #include "graph/cost.h"
 #include "graph/op.h"
+#include "graph/product_backend.h"
 #include "model/model.h"
 
 namespace edgewise {
@@ -39,6 +40,9 @@ struct EngineOptions {
   bool pin = false;             // each worker on a core of its own
   uint32_t prefetch_bytes = 0;  // how long before its use a weight is asked for; 0: kernels::kPrefetchBytes
   bool profile = false;      // measure the time in each operator: two clock reads a chunk of work
+  // Multiplies matrices instead of our kernels: whole products with all rows, in floats. The rest of a step
+  // then runs on one thread (whatever `threads` says), for the backend has its own. Must outlive the engine.
+  ProductBackend* backend = nullptr;
 };
 
 // What the engine will take, in bytes.

@@ -70,7 +70,7 @@ void Executor::Products(std::span<const Op> ops, uint32_t m, uint32_t k, uint32_
   size_t row_bytes = 0;
   for (const Op& op : ops) {
     if (op.kind != OpKind::kMatMul) continue;
-    needed[static_cast<size_t>(kernels::ActivationFormatFor(op.weight, op.k))] = true;
+    needed[static_cast<size_t>(FormatFor(c_.options, op.weight, op.k))] = true;
     row_bytes = std::max(row_bytes, c_.model.weight(op.weights).row_bytes());
   }
   // The first operator: a norm, or the product whose input is only rounded.
@@ -92,10 +92,11 @@ void Executor::Products(std::span<const Op> ops, uint32_t m, uint32_t k, uint32_
     });
   }
   const bool decode = m <= kernels::kFewColumns;
+  const bool whole = decode || c_.options.backend != nullptr;  // whose lone worker gets all outputs at once
   const uint32_t unit = std::max((decode ? kStreams : kPrefillRows) / rows, 1u);
   const auto least = static_cast<uint32_t>(kLeastPieceBytes / (unit * rows * row_bytes));
   worker_.ForShares(
-      total, decode ? Shares{unit, std::max(least, 1u) * unit, total} : Shares{unit, unit, unit},
+      total, whole ? Shares{unit, std::max(least, 1u) * unit, total} : Shares{unit, unit, unit},
       [&](uint32_t begin, uint32_t end) {
         if (decode) ahead(begin, end);
       },
@@ -126,7 +127,7 @@ void Executor::CountSingleNorm(const Op& norm) {
 void Executor::MatMul(const Op& op, const ActivationSet& x, uint32_t begin, uint32_t end, float* y,
                       size_t y_stride) {
   const Weight& w = c_.model.weight(op.weights);
-  const ActivationRows& rows = x[static_cast<size_t>(kernels::ActivationFormatFor(op.weight, op.k))];
+  const ActivationRows& rows = x[static_cast<size_t>(FormatFor(c_.options, op.weight, op.k))];
   const kernels::MatMulArgs args = {.w = w.data + begin * w.row_bytes(),
                                     .w_stride = w.row_bytes(),
                                     .x = rows.data,
@@ -138,7 +139,13 @@ void Executor::MatMul(const Op& op, const ActivationSet& x, uint32_t begin, uint
                                     .m = op.m,
                                     .prefetch_bytes = c_.options.prefetch_bytes};
   Timed(op.role, [&] {
-    kernels::MatMul(c_.kernels, w.type, args);
+    if (c_.options.backend != nullptr) {
+      EDGEWISE_CHECK(begin == 0 && end == op.n);
+      c_.options.backend->MatMul(op, op.m, reinterpret_cast<const float*>(rows.data),
+                                 rows.stride / sizeof(float), y, y_stride);
+    } else {
+      kernels::MatMul(c_.kernels, w.type, args);
+    }
     if (op.bias == TensorId::kNone) return;
     const float* bias = reinterpret_cast<const float*>(c_.model.weight(op.bias).data) + begin;
     for (uint32_t j = 0; j < op.m; ++j) c_.kernels.add(bias, args.rows, y + j * y_stride);
