@@ -45,8 +45,7 @@ uint64_t ChunkOf(const ChipDesign& design, const Tiling& t) {
 
 // Host-driven chips that do not accumulate may keep A or W: whichever moves fewer words.
 LoopOrder OrderOf(const ChipDesign& design, const Tiling& t) {
-  if (design.accumulate || IsStreaming(design)) return LoopOrder::kOutputStationary;
-  if (design.host == HostInterface::kDma) return LoopOrder::kAStationary;
+  if (design.accumulate) return LoopOrder::kOutputStationary;
   const uint64_t a_tile_columns = t.product.m * t.depth * t.k_tiles;
   const uint64_t w_words = uint64_t{t.depth} * t.cols * t.k_tiles * t.column_tiles;
   const uint64_t a_stationary =
