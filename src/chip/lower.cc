@@ -107,6 +107,7 @@ class StreamWriter {
     header.bytes[0] = op;
     header.bytes[1] = flags;
     header.bytes[2] = static_cast<uint8_t>(op == kMac ? rows : 0);
+    header.bytes[3] = static_cast<uint8_t>(op == kMac ? rows >> 8 : 0);
     header.bytes[4] = static_cast<uint8_t>(count);
     header.bytes[5] = static_cast<uint8_t>(count >> 8);
     beats_.push_back(std::move(header));

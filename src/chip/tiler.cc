@@ -161,7 +161,9 @@ uint64_t ComputeCycles(const ChipDesign& design, const Tiling& tiling, uint64_t 
   if (design.zero_skip == ZeroSkip::kElement && !tiling.nonzeros.empty()) {
     weights = tiling.nonzeros[column_tile * tiling.k_tiles + k_tile];
   }
-  return design.start_cycles + CeilDiv(design.rows * weights, design.macs) + design.result_cycles;
+  // To find nothing takes a cycle too.
+  const uint64_t multiply = std::max<uint64_t>(CeilDiv(design.rows * weights, design.macs), 1);
+  return design.start_cycles + multiply + design.result_cycles;
 }
 
 }  // namespace edgewise::chip
