@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <string>
 
+#include "base/strings.h"
 #include "chip/tiler.h"
 #include "cli/chip_options.h"
 #include "cli/chip_report.h"
