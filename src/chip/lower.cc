@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <string>
 
 #include "base/error.h"
@@ -108,6 +107,7 @@ class StreamWriter {
     header.bytes[0] = op;
     header.bytes[1] = flags;
     header.bytes[2] = static_cast<uint8_t>(op == kMac ? rows : 0);
+    header.bytes[3] = static_cast<uint8_t>(op == kMac ? rows >> 8 : 0);
     header.bytes[4] = static_cast<uint8_t>(count);
     header.bytes[5] = static_cast<uint8_t>(count >> 8);
     beats_.push_back(std::move(header));
@@ -144,11 +144,6 @@ class StreamWriter {
   std::vector<Beat> beats_;
 };
 
-uint64_t BeatBytes(const ChipDesign& design, uint64_t values, uint32_t bits) {
-  if (design.kind == ArrayKind::kVector) values *= design.depth;
-  return (values * bits + 7) / 8;
-}
-
 }  // namespace
 
 RegisterMap MapOf(const ChipDesign& design) {
@@ -158,23 +153,8 @@ RegisterMap MapOf(const ChipDesign& design) {
   return {0, window, 2 * window, 3 * window, 3 * window + (kAddressStatus - kAddressControl), 4 * window};
 }
 
-uint64_t ABeatBytes(const ChipDesign& design) {
-  return BeatBytes(design, design.rows, ActivationBits(design.datapath));
-}
-
-uint64_t WBeatBytes(const ChipDesign& design) {
-  return BeatBytes(design, uint64_t{design.cols} * design.arrays, WeightBits(design.datapath));
-}
-
 uint64_t StreamBytes(const ChipDesign& design) {
-  return std::max({ABeatBytes(design), WBeatBytes(design), kHeaderBytes});
-}
-
-uint64_t BeatCycles(const ChipDesign& design, uint64_t bytes) {
-  const uint64_t bus = (bytes + design.bus_bytes - 1) / design.bus_bytes;
-  if (design.memory_bytes_s == 0) return bus;
-  const double memory = std::ceil(static_cast<double>(bytes) * design.clock_hz / design.memory_bytes_s);
-  return std::max(bus, static_cast<uint64_t>(memory));
+  return std::max({ActivationBeatBytes(design), WeightBeatBytes(design), kHeaderBytes});
 }
 
 void CheckOperands(const ChipDesign& design, const Product& product, const Integers& a, const Integers& w) {

@@ -13,8 +13,8 @@
 
 namespace edgewise::chip {
 
-// The register map of kAxiLite chips in words: windows as wide as the largest of the matrices needs, a power of
-// two and at least 256 words, which gives an 8 x 8 chip the addresses of program.h. Unit u begins at
+// The register map of kAxiLite chips in words: windows as wide as the largest of the matrices needs, a power
+// of two and at least 256 words, which gives an 8 x 8 chip the addresses of program.h. Unit u begins at
 // u * unit_stride.
 struct RegisterMap {
   uint32_t a, b, c, control, status, unit_stride;
@@ -40,14 +40,8 @@ std::vector<BusOp> LowerToBus(const ChipDesign& design, const Tiling& tiling, co
 // activations of row 0, then of row 1. All beats are as wide as the widest, at least 8 bytes.
 std::vector<Beat> LowerToStream(const ChipDesign& design, const Tiling& tiling, const Integers& a,
                                 const Integers& w);
-// Bytes of a beat of A and of W, before padding to the stream's width.
-uint64_t ABeatBytes(const ChipDesign& design);
-uint64_t WBeatBytes(const ChipDesign& design);
 // Bytes of every beat of the stream.
 uint64_t StreamBytes(const ChipDesign& design);
-// Cycles that a beat of so many bytes takes on the bus, or from a slower memory.
-uint64_t BeatCycles(const ChipDesign& design, uint64_t bytes);
-
 // Throws Error(kUnsupported) naming a value that is wider than the datapath.
 void CheckOperands(const ChipDesign& design, const Product& product, const Integers& a, const Integers& w);
 

@@ -51,8 +51,10 @@ struct TileCost {
 double Utilisation(const ChipDesign& design, const TileCost& cost);
 
 // The cost of one chip's tile program. `stalls` count the transactions or beats of the lowered program
-// (program.h); kNone has none.
-TileCost TimeTiles(const ChipDesign& design, const Tiling& tiling, std::span<const Stall> stalls = {});
+// (program.h); kNone has none. `output_stalls` hold back rows of results that a stream gives: row number
+// `index` is taken that many cycles later than it could have been.
+TileCost TimeTiles(const ChipDesign& design, const Tiling& tiling, std::span<const Stall> stalls = {},
+                   std::span<const Stall> output_stalls = {});
 // The cost of a product on all of the design's chips. w, when its zeros matter.
 TileCost TimeProduct(const ChipDesign& design, const Product& product, const Integers* w = nullptr,
                      std::span<const Stall> stalls = {});

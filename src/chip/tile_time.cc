@@ -157,16 +157,17 @@ uint64_t RowCycles(const ChipDesign& design, const Tiling& t) {
   return (uint64_t{t.cols} * sizeof(uint32_t) + design.bus_bytes - 1) / design.bus_bytes;
 }
 
-TileCost TimeStream(const ChipDesign& design, const Tiling& t, std::span<const Stall> stalls) {
+TileCost TimeStream(const ChipDesign& design, const Tiling& t, std::span<const Stall> stalls,
+                    std::span<const Stall> output_stalls) {
   const bool vector = design.kind == ArrayKind::kVector;
-  const uint64_t a_cycles = BeatCycles(design, ABeatBytes(design));
-  const uint64_t w_cycles = BeatCycles(design, WBeatBytes(design));
+  const uint64_t a_cycles = BeatCycles(design, ActivationBeatBytes(design));
+  const uint64_t w_cycles = BeatCycles(design, WeightBeatBytes(design));
   const uint64_t row_cycles = RowCycles(design, t);
   // From the edge that accepts the last beat until row 0 is valid.
   const uint64_t array_latency = vector ? 2 + std::bit_width(t.depth - 1)
                                         : 1 + (design.rows - 1) + (design.cols - 1);
   TileCost cost;
-  StallWalk walk(stalls);
+  StallWalk walk(stalls), output_walk(output_stalls);
   uint64_t accepted = design.latency_cycles;  // edge of the last acceptance
   uint64_t drained = 0;                       // edge that delivers the previous drain's last row
   cost.phases.stall = design.latency_cycles;
@@ -183,7 +184,7 @@ TileCost TimeStream(const ChipDesign& design, const Tiling& t, std::span<const S
       send(beats, a_cycles);
       cost.phases.load += 1 + beats * a_cycles;
       cost.traffic.control += StreamBytes(design);
-      cost.traffic.activations += beats * ABeatBytes(design);
+      cost.traffic.activations += beats * ActivationBeatBytes(design);
     }
     send(1, 1);
     send(beats - 1, w_cycles);
@@ -197,9 +198,9 @@ TileCost TimeStream(const ChipDesign& design, const Tiling& t, std::span<const S
     accepted = last;
     cost.tiles += (k + t.depth - 1) / t.depth;
     cost.traffic.control += StreamBytes(design);
-    cost.traffic.weights += beats * WBeatBytes(design);
+    cost.traffic.weights += beats * WeightBeatBytes(design);
     if (!step.read) return;
-    drained = accepted + array_latency + round.rows * row_cycles;
+    drained = accepted + array_latency + round.rows * row_cycles + output_walk.Take(round.rows);
     cost.traffic.results += uint64_t{round.rows} * t.cols * sizeof(uint32_t);
   });
   cost.cycles = std::max(accepted, drained);
@@ -215,8 +216,8 @@ class BufferedTimer {
       : design_(design),
         t_(t),
         stalls_(stalls),
-        a_cycles_(BeatCycles(design, ABeatBytes(design))),
-        w_cycles_(BeatCycles(design, WBeatBytes(design))),
+        a_cycles_(BeatCycles(design, ActivationBeatBytes(design))),
+        w_cycles_(BeatCycles(design, WeightBeatBytes(design))),
         row_cycles_(RowCycles(design, t)),
         weights_(design.double_buffer ? 2 : 1),
         outputs_(weights_.size()),
@@ -237,11 +238,11 @@ class BufferedTimer {
         const uint64_t columns = t_.ChunkSize(round.chunk);
         uint64_t& block = a_blocks_[++a_loads_ % a_blocks_.size()];
         late += Load(columns, a_cycles_, block);
-        cost_.traffic.activations += columns * ABeatBytes(design_);
+        cost_.traffic.activations += columns * ActivationBeatBytes(design_);
       }
       uint64_t& buffer = weights_[cost_.tiles++ % weights_.size()];
       late += Load(t_.depth, w_cycles_, buffer);
-      cost_.traffic.weights += t_.depth * WBeatBytes(design_);
+      cost_.traffic.weights += t_.depth * WeightBeatBytes(design_);
       const uint64_t loaded = std::max(load_end_, compute_end_);
       const uint64_t start =
           std::max(loaded, step.first ? outputs_[output_ % outputs_.size()] : 0);
@@ -289,7 +290,8 @@ class BufferedTimer {
 
 }  // namespace
 
-TileCost TimeTiles(const ChipDesign& design, const Tiling& tiling, std::span<const Stall> stalls) {
+TileCost TimeTiles(const ChipDesign& design, const Tiling& tiling, std::span<const Stall> stalls,
+                   std::span<const Stall> output_stalls) {
   TileCost cost;
   if (design.host == HostInterface::kNone) {
     EDGEWISE_CHECK(stalls.empty());
@@ -297,7 +299,7 @@ TileCost TimeTiles(const ChipDesign& design, const Tiling& tiling, std::span<con
   } else if (design.host == HostInterface::kAxiLite) {
     cost = BusTimer(design, tiling, stalls).Run();
   } else if (IsStreaming(design)) {
-    cost = TimeStream(design, tiling, stalls);
+    cost = TimeStream(design, tiling, stalls, output_stalls);
   } else {
     cost = BufferedTimer(design, tiling, stalls).Run();
   }

@@ -45,8 +45,7 @@ uint64_t ChunkOf(const ChipDesign& design, const Tiling& t) {
 
 // Host-driven chips that do not accumulate may keep A or W: whichever moves fewer words.
 LoopOrder OrderOf(const ChipDesign& design, const Tiling& t) {
-  if (design.accumulate || IsStreaming(design)) return LoopOrder::kOutputStationary;
-  if (design.host == HostInterface::kDma) return LoopOrder::kAStationary;
+  if (design.accumulate) return LoopOrder::kOutputStationary;
   const uint64_t a_tile_columns = t.product.m * t.depth * t.k_tiles;
   const uint64_t w_words = uint64_t{t.depth} * t.cols * t.k_tiles * t.column_tiles;
   const uint64_t a_stationary =
@@ -162,7 +161,9 @@ uint64_t ComputeCycles(const ChipDesign& design, const Tiling& tiling, uint64_t 
   if (design.zero_skip == ZeroSkip::kElement && !tiling.nonzeros.empty()) {
     weights = tiling.nonzeros[column_tile * tiling.k_tiles + k_tile];
   }
-  return design.start_cycles + CeilDiv(design.rows * weights, design.macs) + design.result_cycles;
+  // To find nothing takes a cycle too.
+  const uint64_t multiply = std::max<uint64_t>(CeilDiv(design.rows * weights, design.macs), 1);
+  return design.start_cycles + multiply + design.result_cycles;
 }
 
 }  // namespace edgewise::chip
