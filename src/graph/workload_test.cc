@@ -92,7 +92,7 @@ TEST(Workload, Gpt2IsTheRealOne) {
 
 TEST(Workload, EncodersAttendToAllTheirTokens) {
   const Workload work = WorkloadNamed("distilbert", {.rows = 128});
-  EXPECT_EQ(work.macs(false), 128u * 6 * 7'077'888);
+  EXPECT_EQ(work.macs(false), uint64_t{128} * 6 * 7'077'888);
   EXPECT_EQ(work.macs(true) - work.macs(false), uint64_t{6} * 2 * 128 * 128 * 768);
   EXPECT_EQ(WorkloadNamed("bert-base", {.rows = 128}).macs(false), 2 * work.macs(false));
 }
