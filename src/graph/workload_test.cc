@@ -138,7 +138,7 @@ TEST(Workload, EveryNameGivesOne) {
     EXPECT_EQ(work.name, name);
     EXPECT_GT(work.macs(true), 0u) << name;
     EXPECT_EQ(++seen[name], 1) << name;
-    for (const WorkProduct& p : work.products) EXPECT_GT(p.count * p.m * p.n * p.k, 0u) << name << " " << p.name;
+    for (const WorkProduct& p : work.products) EXPECT_GT(MacsOf(p), 0u) << name << " " << p.name;
   }
 }
 
