@@ -173,7 +173,8 @@ Workload MobileNetV1(const WorkStep& step) {
   for (const Block& block : kBlocks) {
     const uint64_t m = images * block.side * block.side;
     // A filter of its own for each channel: products with one output and k = 9, which no array likes.
-    b.Add(StrCat("depthwise", number), ProductRole::kConvolution, uint64_t{block.repeats} * block.in, m, 1, 9);
+    const uint64_t filters = uint64_t{block.repeats} * block.in;
+    b.Add(StrCat("depthwise", number), ProductRole::kConvolution, filters, m, 1, 3 * 3);
     b.Add(StrCat("pointwise", number), ProductRole::kConvolution, block.repeats, m, block.out, block.in);
     ++number;
   }
@@ -229,9 +230,9 @@ uint64_t MacsOf(const WorkProduct& product) {
   uint64_t macs = 0;
   if (__builtin_mul_overflow(product.m, product.n, &macs) || __builtin_mul_overflow(macs, product.k, &macs) ||
       __builtin_mul_overflow(macs, product.count, &macs)) {
-    throw Error(ErrorCode::kLimit, StrCat(product.name, ": ", product.count, " products of ", product.m, " x ",
-                                          product.n, " x ", product.k, " have more multiply-adds than fit 64 "
-                                          "bits"));
+    throw Error(ErrorCode::kLimit,
+                StrCat(product.name, ": ", product.count, " products of ", product.m, " x ", product.n, " x ",
+                       product.k, " have more multiply-adds than fit 64 bits"));
   }
   return macs;
 }

@@ -8,7 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/units.h"
 #include "model/shapes.h"
 
 namespace edgewise {

@@ -92,7 +92,7 @@ TEST(Workload, Gpt2IsTheRealOne) {
 
 TEST(Workload, EncodersAttendToAllTheirTokens) {
   const Workload work = WorkloadNamed("distilbert", {.rows = 128});
-  EXPECT_EQ(work.macs(false), 128u * 6 * 7'077'888);
+  EXPECT_EQ(work.macs(false), uint64_t{128} * 6 * 7'077'888);
   EXPECT_EQ(work.macs(true) - work.macs(false), uint64_t{6} * 2 * 128 * 128 * 768);
   EXPECT_EQ(WorkloadNamed("bert-base", {.rows = 128}).macs(false), 2 * work.macs(false));
 }
@@ -138,7 +138,7 @@ TEST(Workload, EveryNameGivesOne) {
     EXPECT_EQ(work.name, name);
     EXPECT_GT(work.macs(true), 0u) << name;
     EXPECT_EQ(++seen[name], 1) << name;
-    for (const WorkProduct& p : work.products) EXPECT_GT(p.count * p.m * p.n * p.k, 0u) << name << " " << p.name;
+    for (const WorkProduct& p : work.products) EXPECT_GT(MacsOf(p), 0u) << name << " " << p.name;
   }
 }
 

@@ -18,8 +18,8 @@ constexpr size_t kMostBases = 16;  // a base has a base that has a base ...
 
 bool IsName(std::string_view text) {
   return !text.empty() && text[0] != '.' && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-           c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
   });
 }
 
@@ -110,7 +110,9 @@ std::vector<std::string> ChipFolders(std::string_view chosen, std::string_view p
                                      std::string_view source_tree) {
   std::vector<std::string> folders;
   if (!chosen.empty()) folders.emplace_back(chosen);
-  if (!program.empty()) folders.push_back((fs::path(program).parent_path() / "share/edgewise/chips").string());
+  if (!program.empty()) {
+    folders.push_back((fs::path(program).parent_path() / "share/edgewise/chips").string());
+  }
   if (!source_tree.empty()) folders.push_back((fs::path(source_tree) / "chips").string());
   return folders;
 }

@@ -87,7 +87,8 @@ TEST(ChipCatalog, UnknownNamesAreAnsweredWithTheNearestAndAll) {
   EXPECT_THAT(Refusal(Shipped(), "compact-rt"),
               AllOf(HasSubstr("no chip is named 'compact-rt', did you mean compact-rtl?"),
                     HasSubstr("bitnet-16x16, compact-16mac")));
-  EXPECT_THAT(Refusal(Shipped(), "../chips/compact-rtl"), HasSubstr("no chip is named '../chips/compact-rtl'"));
+  EXPECT_THAT(Refusal(Shipped(), "../chips/compact-rtl"),
+              HasSubstr("no chip is named '../chips/compact-rtl'"));
   EXPECT_THAT(Refusal(Shipped(), ""), HasSubstr("no chip is named ''"));
   EXPECT_THAT(Refusal(Shipped(), "nowhere/mine.toml"), HasSubstr("nowhere/mine.toml: no such chip file"));
   EXPECT_THAT(Refusal(Shipped(), "/dev/zero.toml"), HasSubstr("no such chip file"));

@@ -141,8 +141,8 @@ ChipCost PriceProduct(const ChipDesign& design, const ProductShape& shape) {
 
 WorkloadCost PriceWorkload(const ChipDesign& design, const Workload& workload, AttentionOn attention) {
   if (attention == AttentionOn::kHost && design.host_macs_s == 0) {
-    throw Error(ErrorCode::kUsage, StrCat("chip ", design.name, ": host.macs_s is 0, so nobody knows how long "
-                                          "attention takes on its host"));
+    throw Error(ErrorCode::kUsage, StrCat("chip ", design.name, ": host.macs_s is 0, so nobody knows how "
+                                          "long attention takes on its host"));
   }
   WorkloadCost cost;
   for (const WorkProduct& product : workload.products) {

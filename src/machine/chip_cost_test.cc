@@ -115,9 +115,8 @@ TEST(ChipCost, SumsOnChipSaveReadsAndTheHost) {
 }
 
 TEST(ChipCost, UnitsOnOneBus) {
-  // Four units: 4 x (72 + CTRL twice) on the bus; the first may be read 515 after its start at 73, that is from
-  // 589 on, when the bus is long free; the others' results are then safe when their turn comes, but for the last:
-  // 74 later each, and only 16 to read.
+  // Four units: 4 x (72 + CTRL twice) on the bus. They start 74 cycles apart and take 16 each to read, so the
+  // last is waited for: started at 3 x 74 + 73, read 515 later.
   const ChipCost four = PriceProduct(Chip("compact-x4"), {1, 32, 8});
   EXPECT_EQ(four.phases.load, 4u * (8 + 64 + 2));
   EXPECT_EQ(four.cycles, 3u * 74 + 73 + 515 + 16);
@@ -183,7 +182,8 @@ uint64_t WalkBuffered(const ChipDesign& d, const ProductShape& p) {
   const uint64_t bits = d.scratch_words * d.scratch_word_bits, column = d.rows * ActivationBits(d.datapath);
   const uint64_t chunk = bits / column >= p.k ? p.k : bits / column / depth * depth;
   const uint64_t a_beat = BeatCycles(d, ActivationBeatBytes(d)), w_beat = BeatCycles(d, WeightBeatBytes(d));
-  const size_t slots = d.double_buffer ? 2 : 1, a_slots = d.scratch_ports >= 2 && 2 * chunk * column <= bits ? 2 : 1;
+  const size_t slots = d.double_buffer ? 2 : 1;
+  const size_t a_slots = d.scratch_ports >= 2 && 2 * chunk * column <= bits ? 2 : 1;
   std::vector<uint64_t> computed, drained, a_done;  // when each tile, output tile, use of a block of A ended
   uint64_t loaded = 0, drain_end = 0;
   const auto load = [&](uint64_t free, uint64_t cycles) {
@@ -273,8 +273,9 @@ TEST(ChipCost, ZeroesAndProductsBeyond64BitsAreRefused) {
       MessageOf(ErrorCode::kUsage, [&] { PriceProduct(chip, zero); });
     }
     const uint64_t most = ~uint64_t{0};
-    for (const ProductShape& large : {ProductShape{most, 1, 1}, {1, most, 1}, {1, 1, most}, {most, most, most},
-                                      {1 << 20, 1 << 20, 1 << 20}, {8, 8, 8, most}}) {
+    for (const ProductShape& large :
+         {ProductShape{most, 1, 1}, {1, most, 1}, {1, 1, most}, {most, most, most},
+          {1 << 20, 1 << 20, 1 << 20}, {8, 8, 8, most}}) {
       MessageOf(ErrorCode::kLimit, [&] { PriceProduct(chip, large); });
     }
   }

@@ -221,9 +221,8 @@ std::string TextAt(const std::string& file, const toml::table& root, const char*
 void ReadTable(const std::string& file, const std::string& name, const toml::table& table,
                ChipDesign& design) {
   for (const auto& [key, node] : table) {
-    const auto field = std::ranges::find_if(kFields, [&](const Field& f) {
-      return f.table == name && f.key == key.str();
-    });
+    const std::string full = StrCat(name, ".", key.str());
+    const auto field = std::ranges::find(kFields, full, &Field::name);
     if (field == std::end(kFields)) {
       Fail(file, &node, StrCat("[", name, "] has no key '", Printable(key.str()), "'",
                                MeantBy(name, key.str())));

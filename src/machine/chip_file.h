@@ -1,9 +1,9 @@
 // A chip in words: the fields of a design by name, and the files (TOML) that describe one.
 //
-// A file has at its top `base` (a chip to start from), `summary` and `source`, and a table for each group of
-// fields: [array], [timing], [scratchpad], [host], [memory], [chips], [energy], [area]. What is not said is as
-// in the base; without a base, array.kind must be said and the rest is as in chip.h. docs/chip.md explains
-// every field.
+// A file has at its top `base` (a chip to start from), `summary` and `source`, and a table for each group
+// of fields: [array], [timing], [scratchpad], [host], [memory], [chips], [energy], [area]. What is not said
+// is as in the base; without a base, array.kind must be said and the rest is as in chip.h. docs/chip.md
+// explains every field.
 #pragma once
 
 #include <string>

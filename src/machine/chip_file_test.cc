@@ -13,7 +13,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-ChipDesign Base(const std::string& name) {
+constexpr auto kBase = [](const std::string& name) {
   if (name != "small") throw Error(ErrorCode::kNotFound, "no chip is named '" + Printable(name) + "'");
   ChipDesign design;
   design.name = "small";
@@ -21,9 +21,9 @@ ChipDesign Base(const std::string& name) {
   design.source = "somewhere";
   design.mac_pj = 3;
   return design;
-}
+};
 
-ChipDesign Parse(const std::string& text) { return ParseChip(text, "chips/mine.toml", Base); }
+ChipDesign Parse(const std::string& text) { return ParseChip(text, "chips/mine.toml", kBase); }
 
 std::string Refusal(const std::string& text) {
   try {
@@ -47,7 +47,7 @@ accumulate = true
 interface = "axi-lite"
 add_cycles = 2.5
 )");
-  ChipDesign expected = Base("small");
+  ChipDesign expected = kBase("small");
   expected.name = "mine";
   expected.summary = "16 multipliers, sums stay on the chip";
   expected.macs = 16;
@@ -65,7 +65,7 @@ TEST(ChipFile, WithoutASummaryOfItsOwnADerivedChipSaysSo) {
 }
 
 TEST(ChipFile, WritingAndReadingGiveTheSameDesign) {
-  ChipDesign d = Base("small");
+  ChipDesign d = kBase("small");
   d.name = "mine";
   d.summary = "quotes \" and \\ and\nlines";
   d.kind = ArrayKind::kWeightStationary;
@@ -80,13 +80,13 @@ TEST(ChipFile, WritingAndReadingGiveTheSameDesign) {
 }
 
 TEST(ChipFile, EveryFieldIsReadAndWrittenAsText) {
-  ChipDesign d = Base("small");
+  ChipDesign d = kBase("small");
   for (const std::string& field : ChipFields()) {
     const std::string text = ChipFieldText(d, field);
     SetChipField(d, field, text);
     EXPECT_EQ(ChipFieldText(d, field), text) << field;
   }
-  EXPECT_EQ(d, Base("small"));
+  EXPECT_EQ(d, kBase("small"));
   SetChipField(d, "array.zero_skip", "2:4");
   SetChipField(d, "memory.bytes_s", "2.4e9");
   EXPECT_EQ(d.zero_skip, ZeroSkip::kTwoOfFour);
@@ -124,8 +124,9 @@ TEST(ChipFile, ErrorsNameFileLineKeyAndReason) {
       {"base = 3", "chips/mine.toml:1: base must be a text in quotes"},
       {"base = \"small\"\nbase = \"small\"", "chips/mine.toml:2: "},
       {"base = \"small\"\n[array\n", "chips/mine.toml:2: "},
-      {"base = \"small\"\n\xff\xfe", "chips/mine.toml:2: "},
-      {"base = \"small\"\n[array]\nrow = 8", "chips/mine.toml:3: [array] has no key 'row': did you mean rows?"},
+      {"base = \"small\"\n\xff\xfe", "chips/mine.toml:1: Encountered invalid utf-8"},
+      {"base = \"small\"\n[array]\nrow = 8",
+       "chips/mine.toml:3: [array] has no key 'row': did you mean rows?"},
       {"base = \"small\"\n[timing]\nbus_byte = 8",
        "[timing] has no key 'bus_byte': did you mean memory.bus_bytes?"},
       {"base = \"small\"\n[timing]\nx = 8", "[timing] has no key 'x': known are start_cycles, result_cycles"},

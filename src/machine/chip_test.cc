@@ -126,7 +126,10 @@ TEST(Chip, WhatCannotBeIsRefusedByFieldAndReason) {
       {{{"array.zero_skip", "tile"}}, "it streams weights and holds no tile", true},
       {{{"scratchpad.words", "1"}}, "one step of 8 rows needs 64 bits", true},
       {{{"array.double_buffer", "true"}}, "this one is output-stationary with dma", true},
-      {{{"array.rows", "4096"}, {"array.cols", "4096"}, {"array.arrays", "65536"}, {"scratchpad.words", "4096"}},
+      {{{"array.rows", "4096"},
+        {"array.cols", "4096"},
+        {"array.arrays", "65536"},
+        {"scratchpad.words", "4096"}},
        "multiply-adds a cycle, of at most 4294967296", true},
   };
   for (const Refused& refused : kCases) {

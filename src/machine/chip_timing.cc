@@ -244,8 +244,8 @@ void TimeStream(const ChipDesign& design, const TileGrid& g, ChipCost& cost) {
 
 uint64_t Narrow(Wide value) {
   if (value < Wide{1} << 63) return static_cast<uint64_t>(value);
-  throw Error(ErrorCode::kLimit, "the product takes so many cycles or bytes on this chip that they do not fit "
-                                 "64 bits");
+  throw Error(ErrorCode::kLimit, "the product takes so many cycles or bytes on this chip that they do not "
+                                 "fit 64 bits");
 }
 
 TileGrid GridOf(const ChipDesign& design, uint64_t m, uint64_t n, uint64_t k) {

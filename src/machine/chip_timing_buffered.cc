@@ -90,8 +90,8 @@ class BufferedTiming {
         w_cycles_(BeatCycles(design, WeightBeatBytes(design))),
         row_cycles_(ResultRowCycles(design, g)) {
     const uint64_t chunk_bits = chunk_ * g.rows * ActivationBits(design.datapath);
-    two_a_blocks_ =
-        design.scratch_ports >= 2 && 2 * Wide{chunk_bits} <= Wide{design.scratch_words} * design.scratch_word_bits;
+    const Wide scratch_bits = Wide{design.scratch_words} * design.scratch_word_bits;
+    two_a_blocks_ = design.scratch_ports >= 2 && 2 * Wide{chunk_bits} <= scratch_bits;
   }
 
   State Run() {
