@@ -53,6 +53,7 @@ class ChipMultiplier : public IntegerMultiplier {
   struct Plan {
     Tiling tiling;
     TileCost cost;
+    double joules;
   };
 
   const ChipDesign design_;

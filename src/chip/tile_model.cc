@@ -53,6 +53,7 @@ TileRun& TileRun::operator+=(const TileRun& other) {
   cost += other.cost;
   executed_tiles += other.executed_tiles;
   overflows += other.overflows;
+  joules += other.joules;
   return *this;
 }
 

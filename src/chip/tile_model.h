@@ -76,6 +76,7 @@ struct TileRun {
   TileCost cost;
   uint64_t executed_tiles = 0;
   uint64_t overflows = 0;
+  double joules = 0;  // by the design's constants (PriceProduct)
 
   TileRun& operator+=(const TileRun& other);
 };

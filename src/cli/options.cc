@@ -62,7 +62,12 @@ void EngineFlags::AddSizesTo(Flags& flags) {
 
 void EngineFlags::AddTo(Flags& flags) {
   AddSizesTo(flags);
-  flags.Add("--backend", backend, "NAME", "what computes: cpu");
+  flags.Add("--backend", backend, "NAME",
+            "who multiplies matrices: cpu; chip:NAME, a simulated chip (edgewise chips); cpu-int, the same "
+            "integers without a chip");
+  flags.AddChoice("--scheme", scheme, {"file", "row"},
+                  "integers of cpu-int and chips: the file's blocks with their scales, or one int8 scale a "
+                  "row, which lets a chip add up whole rows");
   flags.AddSwitch("--pin", pin, kPinHelp);
   flags.AddSwitch("--populate", populate, "read all weights and touch all memory before starting");
   flags.AddSwitch("--check-tensors", check_tensors,
@@ -75,10 +80,6 @@ void EngineFlags::AddTo(Flags& flags) {
 }
 
 EngineOptions EngineFlags::ToOptions() const {
-  if (backend != "cpu") {
-    throw Error(ErrorCode::kUsage,
-                StrCat("--backend ", Printable(backend), " is not there: cpu is"));
-  }
   EngineOptions options;
   options.threads = ThreadsOf(threads);
   options.context = context;

@@ -28,11 +28,11 @@ inline constexpr const char* kPinHelp = "keep each thread on a core of its own";
 // -t as ThreadPool takes it: 0 is one per core; what no pool takes stays for it to refuse.
 int ThreadsOf(uint32_t flag);
 
-// -c -b -t -ctk -ctv --huge-pages, --pin --populate --force --backend --deterministic --check-tensors
+// -c -b -t -ctk -ctv --huge-pages, --pin --populate --force --backend --scheme --deterministic --check-tensors
 struct EngineFlags {
   uint32_t threads = 0, context = 0, batch = 512;
   std::string k_type = "f16", v_type = "f16";
-  std::string backend = "cpu";
+  std::string backend = "cpu", scheme = "file";
   bool huge_pages = false, pin = false;
   bool populate = false, force = false, deterministic = false, check_tensors = false;
 

@@ -8,6 +8,7 @@
 
 #include "base/atomic_file.h"
 #include "base/error.h"
+#include "cli/backend.h"
 #include "cli/console.h"
 #include "cli/conversation.h"
 #include "cli/generation.h"
@@ -235,9 +236,11 @@ class Chat {
 };
 
 int RunChat(const ChatOptions& options) {
-  const EngineOptions asked = options.engine.ToOptions();
+  EngineOptions asked = options.engine.ToOptions();
   options.generation.ToGenerate();  // refuses wrong flags before the model is read
   LoadedModel loaded(ModelPath(options.model), options.engine.check_tensors);
+  ChosenBackend backend(options.engine, loaded.model);
+  asked.backend = backend.get();
   const EngineOptions resolved = ResolveOptions(loaded.model, asked);
   const SamplerOptions sampling = options.generation.ToSampler(*loaded.tokenizer, resolved.context);
   CheckedPlan(loaded, resolved, sampling, options.engine.force);

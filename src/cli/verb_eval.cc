@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "cli/backend.h"
 #include "cli/console.h"
 #include "cli/json.h"
 #include "cli/options.h"
@@ -148,6 +149,8 @@ int Eval(const EvalFlags& flags) {
 
   EngineOptions wanted = flags.engine.ToOptions();
   wanted.context = options.context;
+  ChosenBackend backend(flags.engine, loaded.model);
+  wanted.backend = backend.get();
   wanted.logit_rows = EvalLogitRows(loaded.model.config().vocab, options.context);
   const EngineOptions resolved = ResolveOptions(loaded.model, wanted);
   options.threads = resolved.threads;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/system_memory.h"
+#include "cli/backend.h"
 #include "cli/console.h"
 #include "cli/generation.h"
 #include "cli/json.h"
@@ -82,8 +83,14 @@ uint64_t BytesRead(const Engine& engine) {
   return counted.weight_bytes.value() + counted.kv_read.value();
 }
 
+// The last token generated was not read again.
+uint64_t ComputedTokens(const GenerateResult& result) {
+  return uint64_t{result.prompt_tokens} + result.generated_tokens - std::min(result.generated_tokens, 1u);
+}
+
 void PrintJson(const RunOptions& options, const RunFigures& figures, const EngineOptions& engine,
-               const std::string& path, const std::string& prompt, const std::string& generated) {
+               const ChosenBackend& backend, const std::string& path, const std::string& prompt,
+               const std::string& generated) {
   const GenerateResult& result = figures.result;
   const ProcessMemory memory = ReadProcessMemory();
   char hash[17];
@@ -120,12 +127,13 @@ void PrintJson(const RunOptions& options, const RunFigures& figures, const Engin
       .Set("rss_anon_bytes", memory.rss_anon)
       .Set("rss_file_bytes", memory.rss_file)
       .Set("logits_hash", hash);
+  if (backend.is_chip()) backend.SetIn(json, ComputedTokens(result));
   json.Print();
 }
 
 int Run(const RunOptions& options) {
   const std::string prompt = PromptOf(options);
-  const EngineOptions asked = options.engine.ToOptions();
+  EngineOptions asked = options.engine.ToOptions();
   GenerateOptions generate = options.generation.ToGenerate();
 
   // 1. Open, tokenise, plan: all that can be refused is refused here.
@@ -133,6 +141,8 @@ int Run(const RunOptions& options) {
   const Seconds start = Now();
   const std::string path = ModelPath(options.model);
   LoadedModel loaded(path, options.engine.check_tensors);
+  ChosenBackend backend(options.engine, loaded.model);
+  asked.backend = backend.get();
   EngineOptions resolved = ResolveOptions(loaded.model, asked);
   const std::vector<TokenId> tokens = Encode(loaded, prompt, resolved.context);
   // No step has more rows than the prompt, unless a shift recomputes half of a full context.
@@ -187,13 +197,14 @@ int Run(const RunOptions& options) {
 
   // 4. Report.
   if (options.json) {
-    PrintJson(options, figures, resolved, path, prompt, generated);
+    PrintJson(options, figures, resolved, backend, path, prompt, generated);
   } else if (!generated.ends_with('\n')) {
     Write("\n");
   }
   if (!options.no_statistics) {
     const bool terminal = isatty(STDERR_FILENO) != 0;
     std::fprintf(stderr, "%s%s\n", terminal ? "\n" : "", figures.ToText().c_str());
+    if (backend.is_chip()) std::fputs(backend.ToText(ComputedTokens(figures.result)).c_str(), stderr);
   }
   return 0;
 }
