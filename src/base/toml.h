@@ -12,11 +12,12 @@
 
 namespace edgewise {
 struct TomlAssertion {};
+[[noreturn]] inline void FailTomlAssertion() { throw TomlAssertion(); }
 }  // namespace edgewise
 
 #pragma push_macro("NDEBUG")
 #undef NDEBUG
-#define TOML_ASSERT(expr) ((expr) ? void(0) : throw ::edgewise::TomlAssertion())
+#define TOML_ASSERT(expr) ((expr) ? void(0) : ::edgewise::FailTomlAssertion())
 #define TOML_EXCEPTIONS 1
 #include <toml++/toml.h>
 #pragma pop_macro("NDEBUG")
