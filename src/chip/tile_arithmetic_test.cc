@@ -100,6 +100,42 @@ TEST(TileArithmetic, CountsOutputsWhoseExactSumDoesNotFit) {
   EXPECT_EQ(CountOverflows({1, 1, 1}, {least.data(), 1}, {minus.data(), 1}), 1u);
 }
 
+// What is executed is what is priced, whether chips share the columns or leave out zeros.
+TEST(TileArithmetic, RunsTheTilesThatItPrices) {
+  std::mt19937 random(3);
+  ThreadPool pool(2);
+  for (ChipDesign design : AllDesigns()) {
+    for (const ZeroSkip skip :
+         {ZeroSkip::kNone, ZeroSkip::kElement, ZeroSkip::kTile, ZeroSkip::kTwoOfFour}) {
+      for (const uint32_t chips : {1, 3}) {
+        design.zero_skip = skip;
+        design.chips = chips;
+        design.link_bytes_s = 1e9;
+        const Product p = RandomProduct(random, 60);
+        SCOPED_TRACE(testing::Message()
+                     << design.name << ", skips " << NameOf(skip) << ", " << chips
+                     << " chips: " << p.m << " x " << p.n << " x " << p.k);
+        Operands<int8_t> x(p, random());
+        for (int8_t& v : x.w) v = random() % 16 == 0 ? v : 0;  // two of four most times
+        std::vector<int32_t> c(p.m * p.n);
+        const Results results = {c.data(), p.n};
+        const TileRun run = RunTiles(design, p, x.A(), x.W(), results, {}, pool);
+        EXPECT_EQ(c, x.Expected());
+        EXPECT_EQ(run.executed_tiles, run.cost.tiles);
+        EXPECT_EQ(run.overflows, 0u);
+        if (skip == ZeroSkip::kNone) {
+          EXPECT_LE(Utilisation(design, run.cost), 1);
+        }
+        const uint64_t hash = HashOf(p, results);
+        MultiplyIntegers(p, x.A(), x.W(), results, pool);
+        EXPECT_EQ(HashOf(p, results), hash);
+        c[0] ^= 1;
+        EXPECT_NE(HashOf(p, results), hash);
+      }
+    }
+  }
+}
+
 TEST(TileArithmetic, EveryKernelGivesTheSameBits) {
   const uint64_t blocks = 5, k = blocks * kBlockSide, stride = k + 3;
   const auto a = RandomValues<int8_t>(kBlockSide * stride, 5);

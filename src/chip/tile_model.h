@@ -41,14 +41,15 @@ struct TileCost {
   PhaseCycles phases;
   Traffic traffic;     // of all chips
   uint64_t tiles = 0;  // handed to arrays: those of zeros that a chip leaves out are not counted
-  uint64_t useful_macs = 0;  // m n k, without padding
+  uint64_t useful_macs = 0;  // m n k, without padding; two of four: of the weights that are stored
 
   // Adds a cost that comes after this one.
   TileCost& operator+=(const TileCost& other);
   uint64_t total_cycles() const { return cycles + phases.host + phases.link; }
 };
 
-// Share of the multiply-adds that the chips could have done in these cycles which a product needed.
+// Share of the multiply-adds that the chips could have done in these cycles which a product needed;
+// more than 1 when zeros are left out.
 double Utilisation(const ChipDesign& design, const TileCost& cost);
 
 // Multiply-adds that a product got out of each byte of operands that it moved.

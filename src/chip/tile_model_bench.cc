@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "chip/integer_multiplier.h"
 #include "chip/integer_product.h"
 #include "chip/test_designs.h"
 #include "chip/tile_model.h"
@@ -77,6 +78,43 @@ void BM_Plain(benchmark::State& state) {
   }
 }
 
+// The same as groups of 32 along k, each a product of its own, as a model file's blocks are
+// multiplied.
+void Groups(benchmark::State& state, IntegerMultiplier& multiplier) {
+  Step step(static_cast<uint64_t>(state.range(0)));
+  ThreadPool pool(static_cast<int>(state.range(1)));
+  for (auto _ : state) {
+    TileRun run;
+    step.ForEach([&](const Product& p, const Integers& w) {
+      for (uint64_t k = 0; k < p.k; k += 32) {
+        multiplier.Multiply({p.m, p.n, 32}, {step.a.data() + k, p.k}, {w.int8() + p.n * k, 32},
+                            {step.c.data(), p.n}, pool, run);
+      }
+    });
+    state.counters["tiles"] = static_cast<double>(run.executed_tiles);
+  }
+}
+
+void BM_TileGroups(benchmark::State& state) {
+  ChipMultiplier chip(Compact());
+  Groups(state, chip);
+}
+
+void BM_PlainGroups(benchmark::State& state) {
+  PlainMultiplier plain;
+  Groups(state, plain);
+}
+
+BENCHMARK(BM_TileGroups)
+    ->ArgsProduct({{1}, {1, 2}})
+    ->ArgNames({"m", "threads"})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_PlainGroups)
+    ->ArgsProduct({{1}, {1, 2}})
+    ->ArgNames({"m", "threads"})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_Tiles)
     ->ArgsProduct({{1, 8}, {1, 2}})
     ->ArgNames({"m", "threads"})

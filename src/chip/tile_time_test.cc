@@ -80,6 +80,25 @@ TEST(TileTime, DocumentedChipCountsOnlyCompute) {
   EXPECT_EQ(CyclesOf(four, {1, 8 * 5, 8}), 2u * 532);  // 5 tiles
 }
 
+TEST(TileTime, TinyLlamaOnTheDocumentedChip) {
+  const auto price = [](uint64_t m) {
+    TileCost cost;
+    const auto add = [&](uint64_t rows, uint64_t n, uint64_t k, int times) {
+      for (int i = 0; i < times; ++i) cost += TimeProduct(Compact532(), {rows, n, k});
+    };
+    add(m, 2048, 2048, 2 * 22);  // Q, output
+    add(m, 256, 2048, 2 * 22);   // K, V
+    add(m, 5632, 2048, 2 * 22);  // gate, up
+    add(m, 2048, 5632, 22);      // down
+    add(1, 32000, 2048, 1);      // head, for the last token only
+    return cost;
+  };
+  EXPECT_EQ(price(1).tiles, 16'162'816u);
+  EXPECT_EQ(price(1).cycles, 8'598'618'112u);
+  EXPECT_EQ(price(8).cycles, price(1).cycles);
+  EXPECT_EQ(price(512).tiles, 969'908'224u);
+}
+
 // ---- streams ----
 
 TEST(TileTime, SystolicTileOfOneToken) {
@@ -224,6 +243,7 @@ TEST(TileTime, RefusesShapesThatCannotBe) {
   EXPECT_THROW(TileProduct(Compact(), {0, 8, 8}), Error);
   EXPECT_THROW(TileProduct(Compact(), {1, 8, uint64_t{1} << 60}), Error);
   EXPECT_THROW(TileProduct(Compact(), {uint64_t{1} << 63, uint64_t{1} << 63, 8}), Error);
+  EXPECT_THROW(TileProduct(Compact(), {UINT64_MAX, 8, 8}), Error);  // padding would wrap to 0
   ChipDesign d = Streaming();
   d.scratch_word_bits = 1;
   d.scratch_words = 8;

@@ -31,7 +31,7 @@ TEST(Zeros, AtRandomTheySaveNoTiles) {
   std::vector<int8_t> w(size_t{2048} * 2048);
   for (int8_t& v : w) v = random() % 10 == 0;
   const ZeroCounts z = CountZeros({w.data(), 2048}, 2048, 2048, 8, 8);
-  EXPECT_NEAR(z.ElementGain(), 10, 0.02);
+  EXPECT_NEAR(z.ElementGain(), 10, 0.06);  // 4 standard deviations of 0.015
   EXPECT_NEAR(z.TileGain(), 1 / (1 - std::pow(0.9, 64)),
               3e-4);  // 77 empty tiles of 65536, give or take 9
 }
