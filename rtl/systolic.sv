@@ -4,8 +4,8 @@
 // The stream describes itself: a header beat, then `count` payload beats.
 //   byte 0     1 = LOAD_A, 2 = MAC
 //   byte 1     of MAC: bit 0 first (sums start at 0), bit 1 last (sums are drained after it)
-//   byte 2     of MAC with last: rows to drain, 1..N
-//   bytes 4-5  count, bytes 6-7 base, little endian; byte 3 is 0
+//   bytes 2-3  of MAC with last: rows to drain, 1..N
+//   bytes 4-5  count, bytes 6-7 base; all little endian
 // LOAD_A, beat b: scratch[base + b] = A[0..N-1][k = b], a column of the row block.
 // MAC, beat b:    W[0..N-1][k = b], one weight for each column, enters the array with scratch[base + b].
 // The output is a stream of rows of C, 32N bits each, element 0 lowest; out_last marks the last of a tile.
@@ -55,16 +55,16 @@ module systolic #(
   assign header = !loading && !multiplying;
 
   // The header's fields.
-  logic [7:0]  op, rows;
-  logic [15:0] count, base;
+  logic [7:0]  op;
+  logic [15:0] rows, count, base;
   logic        flag_first, flag_last, obeyable;
   assign op = in_data[7:0];
   assign {flag_last, flag_first} = in_data[9:8];
-  assign rows = in_data[23:16];
+  assign rows = in_data[31:16];
   assign count = in_data[47:32];
   assign base = in_data[63:48];
   assign obeyable = (op == 8'd1 || op == 8'd2) && count != 16'd0 && {1'b0, base} + {1'b0, count} <= 17'(S) &&
-                    !(op == 8'd2 && flag_last && (rows == 8'd0 || rows > 8'(N)));
+                    !(op == 8'd2 && flag_last && (rows == 16'd0 || rows > 16'(N)));
 
   always_ff @(posedge clk) begin
     if (!rst_n) begin
@@ -82,7 +82,7 @@ module systolic #(
     if (accept && header) begin
       mac_first <= flag_first;
       mac_last <= flag_last;
-      mac_final_row <= LOG_N'(rows - 8'd1);
+      mac_final_row <= LOG_N'(rows - 16'd1);
       remaining <= count - 16'd1;
       address <= LOG_S'(base);
     end else if (accept) begin
