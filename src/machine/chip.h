@@ -18,8 +18,8 @@ enum class ArrayKind : uint8_t {
   kVector,            // cols x depth weights a cycle meet `rows` rows of A in adder trees: made for M = 1
 };
 
-// Width of both operands in bits; products are summed in 32 bits. Ternary weights (-1, 0, 1) take 2 bits
-// and meet int8 activations.
+// Width of both operands in bits; products are summed in 32 bits. Int4 and ternary (-1, 0, 1; 2 bits) are
+// widths of weights: both meet int8 activations, as 4-bit activations cost a language model too much.
 enum class Datapath : uint8_t { kInt32, kInt16, kInt8, kInt4, kTernary };
 
 enum class HostInterface : uint8_t {
@@ -79,6 +79,8 @@ struct ChipDesign {
   // Energy and area constants, each with its source in the file's comments.
   double mac_pj = 0, scratch_pj_byte = 0, memory_pj_byte = 0, link_pj_byte = 0, static_w = 0;
   double mac_um2 = 0, sram_um2_bit = 0, fixed_mm2 = 0;
+
+  friend bool operator==(const ChipDesign&, const ChipDesign&) = default;
 };
 
 // Bits of a weight and of an activation as stored and moved.
@@ -86,10 +88,17 @@ uint32_t WeightBits(Datapath datapath);
 uint32_t ActivationBits(Datapath datapath);
 // Multiply-adds a cycle of one chip at best.
 uint64_t PeakMacs(const ChipDesign& design);
+// Bytes of one column of A (kVector: of `depth` columns) for a row block, and of the weights that all arrays
+// take together at one k (kVector: at `depth`), packed: what a DMA moves as one beat.
+uint64_t ActivationBeatBytes(const ChipDesign& design);
+uint64_t WeightBeatBytes(const ChipDesign& design);
+// Cycles from the acceptance of a beat to the next, of so many bytes: what bus and memory take, no less than
+// one. Beats are not packed.
+uint64_t BeatCycles(const ChipDesign& design, uint64_t bytes);
 
-// Throws Error(kUsage) naming the field and the reason: a zero or absurd size (above 2^12 in a dimension,
-// 2^16 arrays, 10 GHz, ...), products that overflow, combinations that cannot be (element skipping in a
-// systolic array, a DMA without a bus, ...).
+// Throws Error(kUsage) naming the field, as chip files call it, and the reason: a zero or absurd size (above
+// 2^12 in a dimension, 2^16 arrays, 10 GHz, ...), products that overflow, combinations that cannot be
+// (element skipping in a systolic array, a DMA without a bus, ...).
 void CheckDesign(const ChipDesign& design);
 
 const char* NameOf(ArrayKind kind);  // "sequential", "output-stationary", "weight-stationary", "vector"

@@ -1,0 +1,81 @@
+// The tile model beside the plain product, on the products of one decoded token of TinyLlama-1.1B: 16,162,816
+// tiles of 8 x 8 x 8.
+#include <benchmark/benchmark.h>
+
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "chip/integer_product.h"
+#include "chip/test_designs.h"
+#include "chip/tile_model.h"
+
+namespace edgewise::chip {
+namespace {
+
+struct Layer {
+  uint64_t n, k, times;
+};
+constexpr Layer kTinyLlama[] = {{2048, 2048, 44}, {256, 2048, 44}, {5632, 2048, 44}, {2048, 5632, 22},
+                                {32000, 2048, 1}};
+
+// Weights of all products lie one behind another, as in a file: 1.03 GB are read, more than caches hold.
+struct Step {
+  explicit Step(uint64_t m) : m(m) {
+    uint64_t weights = 0, most_k = 0, most_n = 0;
+    for (const Layer& l : kTinyLlama) {
+      weights += l.n * l.k * l.times;
+      most_k = std::max(most_k, l.k);
+      most_n = std::max(most_n, l.n);
+    }
+    w = RandomValues<int8_t>(weights, 1);
+    a = RandomValues<int8_t>(m * most_k, 2);
+    c.resize(m * most_n);
+  }
+
+  template <typename F>
+  void ForEach(F&& f) {
+    const int8_t* at = w.data();
+    for (const Layer& l : kTinyLlama) {
+      for (uint64_t i = 0; i < l.times; ++i, at += l.n * l.k) f(Product{m, l.n, l.k}, Integers(at, l.k));
+    }
+  }
+
+  uint64_t m;
+  std::vector<int8_t> w, a;
+  std::vector<int32_t> c;
+};
+
+void BM_Tiles(benchmark::State& state) {
+  Step step(static_cast<uint64_t>(state.range(0)));
+  ThreadPool pool(static_cast<int>(state.range(1)));
+  const ChipDesign design = Compact532();
+  uint64_t tiles = 0, cycles = 0;
+  for (auto _ : state) {
+    tiles = cycles = 0;
+    step.ForEach([&](const Product& p, const Integers& w) {
+      const TileRun run = RunTiles(design, p, {step.a.data(), p.k}, w, {step.c.data(), p.n}, {}, pool);
+      tiles += run.executed_tiles;
+      cycles += run.cost.cycles;
+    });
+  }
+  state.counters["tiles"] = static_cast<double>(tiles);
+  state.counters["cycles"] = static_cast<double>(cycles);
+}
+
+void BM_Plain(benchmark::State& state) {
+  Step step(static_cast<uint64_t>(state.range(0)));
+  ThreadPool pool(static_cast<int>(state.range(1)));
+  for (auto _ : state) {
+    step.ForEach([&](const Product& p, const Integers& w) {
+      MultiplyIntegers(p, {step.a.data(), p.k}, w, {step.c.data(), p.n}, pool);
+    });
+  }
+}
+
+BENCHMARK(BM_Tiles)->ArgsProduct({{1, 8}, {1, 2}})->ArgNames({"m", "threads"})->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_Plain)->ArgsProduct({{1, 8}, {1, 2}})->ArgNames({"m", "threads"})->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace edgewise::chip
