@@ -1,6 +1,6 @@
-// Lowered programs, run by the simplest machines that could run them - registers and sums without timing, and
-// a host that counts edges transaction by transaction - give the product, the tile model's cycles and its
-// traffic.
+// Lowered programs, run by the simplest machines that could run them - registers and sums without
+// timing, and a host that counts edges transaction by transaction - give the product, the tile
+// model's cycles and its traffic.
 #include "chip/lower.h"
 
 #include <gtest/gtest.h>
@@ -18,7 +18,9 @@ namespace {
 
 struct Data {
   Data(const Product& p, uint32_t seed, bool zeros)
-      : a(RandomValues<int8_t>(p.m * p.k, seed)), w(RandomValues<int8_t>(p.n * p.k, seed + 1)), k(p.k) {
+      : a(RandomValues<int8_t>(p.m * p.k, seed)),
+        w(RandomValues<int8_t>(p.n * p.k, seed + 1)),
+        k(p.k) {
     std::mt19937 random(seed);
     for (size_t i = 0; zeros && i < w.size(); ++i) {
       if (random() % 12 != 0) w[i] = 0;  // more tiles of zeros than not, at the edges
@@ -83,8 +85,8 @@ std::vector<uint32_t> RunRegisters(const ChipDesign& d, std::span<const BusOp> o
   return results;
 }
 
-// Edges counted transaction by transaction, as the register map's rules say; fails on a read that is too
-// early. `busy_cycles` from the start's latch until results are safe.
+// Edges counted transaction by transaction, as the register map's rules say; fails on a read that
+// is too early. `busy_cycles` from the start's latch until results are safe.
 uint64_t CountEdges(const ChipDesign& d, std::span<const BusOp> ops, std::span<const Stall> stalls,
                     uint64_t busy_cycles) {
   const RegisterMap map = MapOf(d);
@@ -120,8 +122,8 @@ TEST(LowerToBus, GivesTheProductInTheTileModelsCyclesAndBytes) {
       d.write_cycles = 1 + round % 2;
       d.control_cycles = 1 + round % 4 / 2;
       const Product p = {1 + random() % 20, 1 + random() % 40, 1 + random() % 30};
-      SCOPED_TRACE(testing::Message() << d.name << " x" << d.arrays << ": " << p.m << " " << p.n << " "
-                                      << p.k << ", round " << round);
+      SCOPED_TRACE(testing::Message() << d.name << " x" << d.arrays << ": " << p.m << " " << p.n
+                                      << " " << p.k << ", round " << round);
       const Data x(p, random(), d.zero_skip == ZeroSkip::kTile);
       const Tiling t = TileProduct(d, p, x.W());
       const std::vector<BusOp> ops = LowerToBus(d, t, x.A(), x.W());
@@ -129,11 +131,12 @@ TEST(LowerToBus, GivesTheProductInTheTileModelsCyclesAndBytes) {
       GatherResults(d, t, RunRegisters(d, ops), {c.data(), p.n});
       EXPECT_EQ(c, ProductOf(p, x));
 
-      const std::vector<Stall> stalls = round % 2 == 0 ? RandomStalls(random, ops.size())
-                                                       : std::vector<Stall>();
+      const std::vector<Stall> stalls =
+          round % 2 == 0 ? RandomStalls(random, ops.size()) : std::vector<Stall>();
       const TileCost cost = TimeTiles(d, t, stalls);
       EXPECT_EQ(cost.cycles, CountEdges(d, ops, stalls, ComputeCycles(d, t, 0, 0, d.rows)));
-      EXPECT_EQ(cost.phases.load + cost.phases.compute + cost.phases.drain + cost.phases.stall, cost.cycles);
+      EXPECT_EQ(cost.phases.load + cost.phases.compute + cost.phases.drain + cost.phases.stall,
+                cost.cycles);
       uint64_t writes = 0, reads = 0;
       for (const BusOp& op : ops) {
         writes += op.kind == BusOp::Kind::kWrite;
@@ -158,7 +161,8 @@ struct StreamRun {
 StreamRun RunStream(const ChipDesign& d, std::span<const Beat> beats, std::span<const Stall> stalls,
                     std::span<const Stall> output_stalls) {
   const uint32_t depth = d.kind == ArrayKind::kVector ? d.depth : 1, cols = d.cols * d.arrays;
-  const uint64_t w_cycles = BeatCycles(d, WeightBeatBytes(d)), a_cycles = BeatCycles(d, ActivationBeatBytes(d));
+  const uint64_t w_cycles = BeatCycles(d, WeightBeatBytes(d));
+  const uint64_t a_cycles = BeatCycles(d, ActivationBeatBytes(d));
   const uint64_t row_cycles =
       d.kind == ArrayKind::kVector ? (cols * 4 + d.bus_bytes - 1) / d.bus_bytes : 1;
   const uint64_t latency = d.kind == ArrayKind::kVector ? 2 + 3 : 1 + d.rows - 1 + d.cols - 1;
@@ -182,15 +186,16 @@ StreamRun RunStream(const ChipDesign& d, std::span<const Beat> beats, std::span<
       for (uint32_t i = 0; i < d.rows; ++i) {
         for (uint32_t j = 0; j < cols; ++j) {
           for (uint32_t l = 0; l < depth; ++l) {
-            sums[i * cols + j] += static_cast<uint32_t>(Int8At(*scratch.at(base + b), i * depth + l) *
-                                                        Int8At(beats[at], j * depth + l));
+            sums[i * cols + j] += static_cast<uint32_t>(
+                Int8At(*scratch.at(base + b), i * depth + l) * Int8At(beats[at], j * depth + l));
           }
         }
       }
     }
     if (load || !last) continue;
     drained = edge + latency;
-    for (uint32_t i = 0; i < header[2]; ++i) drained += row_cycles + StallAt(output_stalls, rows_out++);
+    for (uint32_t i = 0; i < header[2]; ++i)
+      drained += row_cycles + StallAt(output_stalls, rows_out++);
     run.results.insert(run.results.end(), sums.begin(), sums.begin() + header[2] * cols);
   }
   run.cycles = std::max(edge, drained);
@@ -204,23 +209,26 @@ TEST(LowerToStream, GivesTheProductInTheTileModelsCyclesAndBytes) {
     for (int round = 0; round < 40; ++round) {
       d.latency_cycles = round % 3 * 5;
       d.memory_bytes_s = round % 4 == 0 ? 3e8 : 0;
-      if (d.kind == ArrayKind::kVector) d.scratch_words = round % 2 == 0 ? 2048 : 20;  // 16 columns of A
+      if (d.kind == ArrayKind::kVector)
+        d.scratch_words = round % 2 == 0 ? 2048 : 20;  // 16 columns of A
       const Product p = {1 + random() % 20, 1 + random() % 40, 1 + random() % 60};
-      SCOPED_TRACE(testing::Message() << d.name << ": " << p.m << " " << p.n << " " << p.k << ", round "
-                                      << round);
+      SCOPED_TRACE(testing::Message()
+                   << d.name << ": " << p.m << " " << p.n << " " << p.k << ", round " << round);
       const Data x(p, random(), false);
       const Tiling t = TileProduct(d, p, x.W());
       const std::vector<Beat> beats = LowerToStream(d, t, x.A(), x.W());
       const bool stalled = round % 2 == 0;
       const auto stalls = stalled ? RandomStalls(random, beats.size()) : std::vector<Stall>();
-      const auto output_stalls = stalled ? RandomStalls(random, p.m * t.column_tiles) : std::vector<Stall>();
+      const auto output_stalls =
+          stalled ? RandomStalls(random, p.m * t.column_tiles) : std::vector<Stall>();
       const StreamRun run = RunStream(d, beats, stalls, output_stalls);
       std::vector<int32_t> c(p.m * p.n, 5);
       GatherResults(d, t, run.results, {c.data(), p.n});
       EXPECT_EQ(c, ProductOf(p, x));
       const TileCost cost = TimeTiles(d, t, stalls, output_stalls);
       EXPECT_EQ(cost.cycles, run.cycles);
-      EXPECT_EQ(cost.phases.load + cost.phases.compute + cost.phases.drain + cost.phases.stall, cost.cycles);
+      EXPECT_EQ(cost.phases.load + cost.phases.compute + cost.phases.drain + cost.phases.stall,
+                cost.cycles);
       EXPECT_EQ(cost.traffic.results, run.results.size() * 4);
     }
   }

@@ -58,8 +58,13 @@ inline ChipDesign Buffered(bool double_buffer, ArrayKind kind = ArrayKind::kWeig
 
 // Every design above and what differs in more than a number.
 inline std::vector<ChipDesign> AllDesigns() {
-  std::vector<ChipDesign> all = {Compact(), Compact16Mac(), Compact532(), Streaming(),
-                                 Streaming(ArrayKind::kVector), Buffered(false), Buffered(true),
+  std::vector<ChipDesign> all = {Compact(),
+                                 Compact16Mac(),
+                                 Compact532(),
+                                 Streaming(),
+                                 Streaming(ArrayKind::kVector),
+                                 Buffered(false),
+                                 Buffered(true),
                                  Buffered(true, ArrayKind::kSequential)};
   ChipDesign units = Compact();
   units.arrays = 4;

@@ -61,7 +61,8 @@ TEST(TileArithmetic, IsTheExactProductOfInt8) {
   for (const int threads : {1, 3}) {
     ThreadPool pool(threads);
     for (const ChipDesign& design : AllDesigns()) {
-      for (int i = 0; i < 12; ++i) ExpectExact<int8_t>(design, RandomProduct(random, 50), random(), pool);
+      for (int i = 0; i < 12; ++i)
+        ExpectExact<int8_t>(design, RandomProduct(random, 50), random(), pool);
     }
   }
 }
@@ -70,12 +71,14 @@ TEST(TileArithmetic, WrapsAt32BitsOverTheFullRange) {
   std::mt19937 random(2);
   ThreadPool pool(2);
   for (const ChipDesign& design : {Compact(), Compact16Mac(), Compact532()}) {
-    for (int i = 0; i < 12; ++i) ExpectExact<int32_t>(design, RandomProduct(random, 40), random(), pool);
+    for (int i = 0; i < 12; ++i)
+      ExpectExact<int32_t>(design, RandomProduct(random, 40), random(), pool);
   }
 }
 
 TEST(TileArithmetic, LongRowsOfExtremesDoNotOverflowInBetween) {
-  // 300000 products of -128 -128 are 4.9e9: more than 32 bits, so sums wrap, but the same everywhere.
+  // 300000 products of -128 -128 are 4.9e9: more than 32 bits, so sums wrap, but the same
+  // everywhere.
   const Product p = {1, 9, 300'000};
   const std::vector<int8_t> a(p.k, -128), w(p.n * p.k, -128);
   std::vector<int32_t> c(p.n), plain(p.n);
@@ -99,7 +102,8 @@ TEST(TileArithmetic, CountsOutputsWhoseExactSumDoesNotFit) {
 
 TEST(TileArithmetic, EveryKernelGivesTheSameBits) {
   const uint64_t blocks = 5, k = blocks * kBlockSide, stride = k + 3;
-  const auto a = RandomValues<int8_t>(kBlockSide * stride, 5), w = RandomValues<int8_t>(kBlockSide * stride, 6);
+  const auto a = RandomValues<int8_t>(kBlockSide * stride, 5);
+  const auto w = RandomValues<int8_t>(kBlockSide * stride, 6);
   const std::vector<int16_t> wide(a.begin(), a.end());
   for (const BlockKernel& kernel : BlockKernels()) {
     for (uint32_t rows = 1; rows <= kBlockSide; ++rows) {
@@ -110,7 +114,8 @@ TEST(TileArithmetic, EveryKernelGivesTheSameBits) {
       for (uint32_t i = 0; i < kBlockSide; ++i) {
         for (uint32_t j = 0; j < kBlockSide; ++j) {
           int32_t expected = 1000;
-          for (uint64_t l = 0; i < rows && l < k; ++l) expected += a[i * stride + l] * w[j * stride + l];
+          for (uint64_t l = 0; i < rows && l < k; ++l)
+            expected += a[i * stride + l] * w[j * stride + l];
           EXPECT_EQ(static_cast<int32_t>(sums[i * kBlockSide + j]), expected) << i << ", " << j;
         }
       }

@@ -1,5 +1,5 @@
-// The tile model beside the plain product, on the products of one decoded token of TinyLlama-1.1B: 16,162,816
-// tiles of 8 x 8 x 8.
+// The tile model beside the plain product, on the products of one decoded token of TinyLlama-1.1B:
+// 16,162,816 tiles of 8 x 8 x 8.
 #include <benchmark/benchmark.h>
 
 #include <vector>
@@ -15,10 +15,11 @@ namespace {
 struct Layer {
   uint64_t n, k, times;
 };
-constexpr Layer kTinyLlama[] = {{2048, 2048, 44}, {256, 2048, 44}, {5632, 2048, 44}, {2048, 5632, 22},
-                                {32000, 2048, 1}};
+constexpr Layer kTinyLlama[] = {
+    {2048, 2048, 44}, {256, 2048, 44}, {5632, 2048, 44}, {2048, 5632, 22}, {32000, 2048, 1}};
 
-// Weights of all products lie one behind another, as in a file: 1.03 GB are read, more than caches hold.
+// Weights of all products lie one behind another, as in a file: 1.03 GB are read, more than caches
+// hold.
 struct Step {
   explicit Step(uint64_t m) : m(m) {
     uint64_t weights = 0, most_k = 0, most_n = 0;
@@ -27,7 +28,9 @@ struct Step {
       most_k = std::max(most_k, l.k);
       most_n = std::max(most_n, l.n);
     }
-    w = RandomValues<int8_t>(weights, 1);
+    const auto some = RandomValues<int8_t>(1 << 20, 1);
+    w.resize(weights);
+    for (uint64_t i = 0; i < weights; ++i) w[i] = some[i % some.size()];
     a = RandomValues<int8_t>(m * most_k, 2);
     c.resize(m * most_n);
   }
@@ -36,7 +39,8 @@ struct Step {
   void ForEach(F&& f) {
     const int8_t* at = w.data();
     for (const Layer& l : kTinyLlama) {
-      for (uint64_t i = 0; i < l.times; ++i, at += l.n * l.k) f(Product{m, l.n, l.k}, Integers(at, l.k));
+      for (uint64_t i = 0; i < l.times; ++i, at += l.n * l.k)
+        f(Product{m, l.n, l.k}, Integers(at, l.k));
     }
   }
 
@@ -53,7 +57,8 @@ void BM_Tiles(benchmark::State& state) {
   for (auto _ : state) {
     tiles = cycles = 0;
     step.ForEach([&](const Product& p, const Integers& w) {
-      const TileRun run = RunTiles(design, p, {step.a.data(), p.k}, w, {step.c.data(), p.n}, {}, pool);
+      const TileRun run =
+          RunTiles(design, p, {step.a.data(), p.k}, w, {step.c.data(), p.n}, {}, pool);
       tiles += run.executed_tiles;
       cycles += run.cost.cycles;
     });
@@ -72,9 +77,15 @@ void BM_Plain(benchmark::State& state) {
   }
 }
 
-BENCHMARK(BM_Tiles)->ArgsProduct({{1, 8}, {1, 2}})->ArgNames({"m", "threads"})->UseRealTime()
+BENCHMARK(BM_Tiles)
+    ->ArgsProduct({{1, 8}, {1, 2}})
+    ->ArgNames({"m", "threads"})
+    ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
-BENCHMARK(BM_Plain)->ArgsProduct({{1, 8}, {1, 2}})->ArgNames({"m", "threads"})->UseRealTime()
+BENCHMARK(BM_Plain)
+    ->ArgsProduct({{1, 8}, {1, 2}})
+    ->ArgNames({"m", "threads"})
+    ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 
 }  // namespace

@@ -47,8 +47,8 @@ TEST(TileTime, EveryStallDelaysAChipWithoutInterlock) {
 }
 
 TEST(TileTime, InterlockedChipAccumulatesAlongK) {
-  // Writes at edges 1..72, start latched at 73, busy until 106: writes 107..178, start 179, reads from 213 on,
-  // 8 of 2 cycles.
+  // Writes at edges 1..72, start latched at 73, busy until 106: writes 107..178, start 179, reads
+  // from 213 on, 8 of 2 cycles.
   EXPECT_EQ(CyclesOf(Compact16Mac(), {1, 8, 16}), 228u);
   EXPECT_EQ(CyclesOf(Compact16Mac(), {1, 8, 16}), 2u * (8 + 64 + 1 + 33) + 16);
 }
@@ -61,8 +61,8 @@ TEST(TileTime, StallsHideBehindTheInterlock) {
 }
 
 TEST(TileTime, UnitsComputeSideBySide) {
-  // Load and start unit 0 by edge 73 (stop 74), unit 1 by 147 (148). Unit 0 is safe to read at 73 + 516 = 589:
-  // reads 589..604; unit 1 is safe at 147 + 516 = 663: reads 663..678.
+  // Load and start unit 0 by edge 73 (stop 74), unit 1 by 147 (148). Unit 0 is safe to read at 73 +
+  // 516 = 589: reads 589..604; unit 1 is safe at 147 + 516 = 663: reads 663..678.
   ChipDesign d = Compact();
   d.arrays = 2;
   EXPECT_EQ(CyclesOf(d, {1, 16, 8}), 678u);
@@ -72,7 +72,8 @@ TEST(TileTime, UnitsComputeSideBySide) {
 
 TEST(TileTime, DocumentedChipCountsOnlyCompute) {
   EXPECT_EQ(CyclesOf(Compact532(), {1, 2048, 2048}), 65536u * 532);
-  EXPECT_EQ(CyclesOf(Compact532(), {8, 2048, 2048}), 65536u * 532);  // eight tokens cost what one costs
+  EXPECT_EQ(CyclesOf(Compact532(), {8, 2048, 2048}),
+            65536u * 532);  // eight tokens cost what one costs
   EXPECT_EQ(CyclesOf(Compact532(), {9, 2048, 2048}), 2u * 65536 * 532);
   ChipDesign four = Compact532();
   four.arrays = 4;
@@ -82,15 +83,15 @@ TEST(TileTime, DocumentedChipCountsOnlyCompute) {
 // ---- streams ----
 
 TEST(TileTime, SystolicTileOfOneToken) {
-  // Header at edge 1, A 2..9, header 10, W 11..18; the last element works at 18 + 1 + 7 + 7 = 33, the row is
-  // taken at 34. Eight rows: 41.
+  // Header at edge 1, A 2..9, header 10, W 11..18; the last element works at 18 + 1 + 7 + 7 = 33,
+  // the row is taken at 34. Eight rows: 41.
   EXPECT_EQ(CyclesOf(Streaming(), {1, 8, 8}), 34u);
   EXPECT_EQ(CyclesOf(Streaming(), {8, 8, 8}), 41u);
 }
 
 TEST(TileTime, SystolicTilesWaitForThePreviousDrain) {
-  // Second tile: header 19, W from 20 on; its last beat (27) waits for the drain that ends at 41: accepted at
-  // 42, taken 42 + 15 + 8 = 65.
+  // Second tile: header 19, W from 20 on; its last beat (27) waits for the drain that ends at 41:
+  // accepted at 42, taken 42 + 15 + 8 = 65.
   const TileCost cost = TimeTiles(Streaming(), TileProduct(Streaming(), {8, 16, 8}));
   EXPECT_EQ(cost.cycles, 65u);
   EXPECT_EQ(cost.phases.drain, (42u - 27) + (65 - 42));
@@ -123,16 +124,16 @@ TEST(TileTime, SlowMemoryHoldsTheStreamBack) {
 }
 
 TEST(TileTime, VectorEngine) {
-  // Beats of A and W have 64 bytes, 8 cycles on this bus. Header 1, A at 9 and 17, header 18, W at 26 and 34;
-  // 2 + log2(8) later the row is valid, and its 32 bytes leave in 4 cycles.
+  // Beats of A and W have 64 bytes, 8 cycles on this bus. Header 1, A at 9 and 17, header 18, W at
+  // 26 and 34; 2 + log2(8) later the row is valid, and its 32 bytes leave in 4 cycles.
   EXPECT_EQ(CyclesOf(Streaming(ArrayKind::kVector), {1, 8, 16}), 34u + 5 + 4);
 }
 
 // ---- buffers ----
 
 TEST(TileTime, SingleBufferLoadsBetweenComputes) {
-  // A 16 beats and W 8 until 24; compute 8 + 8 + 8 - 1 = 23 until 47; W until 55, compute until 78; 8 rows of
-  // 32 bytes, 4 cycles each, until 110.
+  // A 16 beats and W 8 until 24; compute 8 + 8 + 8 - 1 = 23 until 47; W until 55, compute until 78;
+  // 8 rows of 32 bytes, 4 cycles each, until 110.
   const TileCost cost = TimeTiles(Buffered(false), TileProduct(Buffered(false), {8, 8, 16}));
   EXPECT_EQ(cost.cycles, 110u);
   EXPECT_EQ(cost.phases.load, 24u + 8);
@@ -155,16 +156,17 @@ TEST(TileTime, LoadsThatWaitForABufferPayLatencyAgain) {
 }
 
 TEST(TileTime, DrainsHoldBackTheFirstTileOfALaterOutput) {
-  // One buffer of outputs: A 8 beats, W until 16, compute until 39, drain until 71. The second weight tile is
-  // loaded at 47 but computes from 71 on: 94, drained at 126.
+  // One buffer of outputs: A 8 beats, W until 16, compute until 39, drain until 71. The second
+  // weight tile is loaded at 47 but computes from 71 on: 94, drained at 126.
   EXPECT_EQ(CyclesOf(Buffered(false), {8, 16, 8}), 126u);
 }
 
 TEST(TileTime, NewActivationsWaitForTheLastUseOfTheOld) {
-  // Two row blocks: A 8, W 16, compute until 39, drain until 71; A again from 39 until 47, W until 55, computes
-  // from 71 (one output buffer).
+  // Two row blocks: A 8, W 16, compute until 39, drain until 71; A again from 39 until 47, W until
+  // 55, computes from 71 (one output buffer).
   EXPECT_EQ(CyclesOf(Buffered(false), {16, 8, 8}), 71u + 23 + 32);
-  // Two buffers of weights and outputs, but one of A: A from 39, W until 55, compute until 78, drain until 110.
+  // Two buffers of weights and outputs, but one of A: A from 39, W until 55, compute until 78,
+  // drain until 110.
   EXPECT_EQ(CyclesOf(Buffered(true), {16, 8, 8}), 110u);
   // Two ports, room for both: A until 24, W until 32, compute 39..62, drain 71..103.
   ChipDesign d = Buffered(true);
