@@ -1,16 +1,16 @@
 // `compact`: the function and the timing of the published CompactScaleAiChip, in our own words.
 //
-// C = A B for N x N matrices of 32-bit integers that wrap, by ONE multiply-add unit: N^3 cycles. Word addresses
-// (10 bits; a window repeats its N*N words):
+// C = A B for N x N matrices of 32-bit integers that wrap, by ONE multiply-add unit: N^3 cycles. Word
+// addresses (10 bits; a window repeats its N*N words):
 //   0x000 A, 0x100 B  write only; row-major. B is the right-hand matrix as it is multiplied: B[k][column].
 //   0x200 C           read only
 //   0x300 CTRL        bit 0 start: a level, which the host sets and clears
 //   0x304 STATUS      bit 0 start, bit 1 busy, bit 2 done; read only
 // Anything else answers SLVERR and changes nothing. Writes honour wstrb.
 //
-// Timing at N = 8, edge 0 latching CTRL = 1: done is visible after edge 513, element e of C after edge 8e+11, all
-// of it after edge 515 (compact_control.sv has the story). A read whose address is accepted at edge s sees
-// element e if s > 8e+11, and 0 before that.
+// Timing at N = 8, edge 0 latching CTRL = 1: done is visible after edge 513, element e of C after edge 8e+11,
+// all of it after edge 515 (compact_control.sv has the story). A read whose address is accepted at edge s
+// sees element e if s > 8e+11, and 0 before that.
 //
 // Kept from the published chip, because its results and its cycles are what this model answers for:
 //   - one MAC, although its documents count 16; done at 513, the last result two edges after it
@@ -20,10 +20,11 @@
 // Repaired, because with them the chip cannot be used:
 //   - results could not be read: the read enable of C was (arvalid & ~addr9 & addr9), constant 0
 //   - CTRL lay on A[0], so an odd A[0] started a computation; STATUS lay at 4
-//   - writes of CTRL and STATUS went to a scratch memory too, which was half unreachable, gave stale data and was
-//     connected to nothing: left out
-//   - AW and W had to come in one cycle; AW alone was taken for a read and answered all the same; AW with AR lost
-//     the read; bvalid and rvalid were pulses that did not wait for bready and rready; no strobes, no errors
+//   - writes of CTRL and STATUS went to a scratch memory too, which was half unreachable, gave stale data and
+//     was connected to nothing: left out
+//   - AW and W had to come in one cycle; AW alone was taken for a read and answered all the same; AW with AR
+//     lost the read; bvalid and rvalid were pulses that did not wait for bready and rready; no strobes, no
+//     errors
 //   - the busy port was constant 1; STATUS was a cycle late, and its bit 3 (MAC busy) constant 1
 //   - 16 further MACs that multiplied a counter and led nowhere, and performance counters that counted the
 //     constant busy: left out
@@ -83,7 +84,7 @@ module compact #(
     if (!rst_n) start <= 1'b0;
     else if (write && write_control && write_strobe[0]) start <= write_data[0];
 
-  // The matrices are registers, read combinationally: what the host writes at one edge is multiplied at the next.
+  // The matrices are registers, read combinationally: a word written at one edge is multiplied at the next.
   logic [31:0] a[0:N*N-1];
   logic [31:0] b[0:N*N-1];
   integer lane;
@@ -96,7 +97,8 @@ module compact #(
     end
 
   logic [31:0] sum, next_sum, finished;
-  mac #(.WIDTH(32)) unit (.a(a[{row, k}]), .b(b[{k, column}]), .addend(k == '0 ? 32'd0 : sum), .sum(next_sum));
+  mac #(.WIDTH(32)) unit (
+      .a(a[{row, k}]), .b(b[{k, column}]), .addend(k == '0 ? 32'd0 : sum), .sum(next_sum));
 
   // Clearing C in one edge clears one bit a word: the words themselves need no reset.
   logic [31:0] c[0:N*N-1];

@@ -1,12 +1,12 @@
-// `compact-16mac`: `compact` with its 16 multiply-add units really used, sums that stay on the chip over K, and an
-// interlock. Same registers and bus; only CTRL differs:
+// `compact-16mac`: `compact` with its 16 multiply-add units really used, sums that stay on the chip over K,
+// and an interlock. Same registers and bus; only CTRL differs:
 //   0x300 CTRL    bit 0 start (clears itself), bit 1 accumulate: C += A B; otherwise C = A B
 //   0x304 STATUS  bit 0 a start is latched, bit 1 busy, bit 2 done (until the next start)
 //
-// Timing at N = 8, MACS = 16: edge 0 latches the start; edge 1 begins; edges 2..33 are 32 compute cycles of 16
-// multiply-adds: in cycle c, p = c / 8 and k = c % 8, rows 2p and 2p+1 of A meet all columns of B. C is visible,
-// and busy falls, after edge 33. From the latch until then no write is accepted, and of reads only that of
-// STATUS is answered: an access offered meanwhile is accepted first at edge 34 (N^3 / MACS + 2).
+// Timing at N = 8, MACS = 16: edge 0 latches the start; edge 1 begins; edges 2..33 are 32 compute cycles of
+// 16 multiply-adds: in cycle c, p = c / 8 and k = c % 8, rows 2p and 2p+1 of A meet all columns of B. C is
+// visible, and busy falls, after edge 33. From the latch until then no write is accepted, and of reads only
+// that of STATUS is answered: an access offered meanwhile is accepted first at edge 34 (N^3 / MACS + 2).
 //
 // C has no value before the first start without accumulate.
 module compact_16mac #(
@@ -88,8 +88,8 @@ module compact_16mac #(
     else {group, k} <= {group, k} + 1'b1;
   end
 
-  // The matrices lie in banks, so that a cycle finds its operands side by side: A in ROWS banks by row % ROWS, B
-  // in N by column, C in MACS by both.
+  // The matrices lie in banks, so that a cycle finds its operands side by side: A in ROWS banks by row %
+  // ROWS, B in N by column, C in MACS by both.
   logic [32*ROWS-1:0] a_words;  // A[group * ROWS + r][k] for each r
   logic [32*N-1:0]    b_words;  // B[k][column] for each column
   logic [32*MACS-1:0] c_words;  // what the host may read of each bank of C

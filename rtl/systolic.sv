@@ -1,5 +1,5 @@
-// `systolic`: an output-stationary array of N x N int8 multiply-add units with 32-bit sums that wrap, fed by one
-// stream of N-byte beats, and a scratchpad of S such beats for activations. C = A W^T, K as long as one likes.
+// `systolic`: an output-stationary array of N x N int8 multiply-add units with 32-bit sums that wrap, fed by
+// one stream of N-byte beats, and a scratchpad of S such beats for activations. C = A W^T for any K.
 //
 // The stream describes itself: a header beat, then `count` payload beats.
 //   byte 0     1 = LOAD_A, 2 = MAC
@@ -14,11 +14,11 @@
 // Timing:
 //   - One beat an edge, no bubble between header and payload or between commands.
 //   - A payload beat accepted at edge t works in element (i, j) at edge t+1+i+j.
-//   - After a last beat accepted at edge t, the last element is done at g = t+1+2(N-1); row 0 is valid after g, and
-//     rows are taken from edge g+1 on, one an edge.
+//   - After a last beat accepted at edge t, the last element is done at g = t+1+2(N-1); row 0 is valid after
+//     g, and rows are taken from edge g+1 on, one an edge.
 //   - Interlock: elements hold one finished result besides their sum, so a last beat is not accepted
-//     (in_ready low) until the previous tile's last row has been taken, at edge d: at d+1 at the earliest. With
-//     an out_ready that is always high, that stalls nobody whose K is 3N-1 or more.
+//     (in_ready low) until the previous tile's last row has been taken, at edge d: at d+1 at the earliest.
+//     With an out_ready that is always high, that stalls nobody whose K is 3N-1 or more.
 // The scratchpad needs no interlock: it is written and read in the order of the stream.
 module systolic #(
     parameter N = 8,     // 2..128

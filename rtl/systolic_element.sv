@@ -1,8 +1,8 @@
-// One element of the systolic array: keeps its sum while a (from the left) and w (from above) pass through it,
-// one register each. `valid`, `first` and `last` (which implies valid) travel down with w.
+// One element of the systolic array: keeps its sum while a (from the left) and w (from above) pass through
+// it, one register each. `valid`, `first` and `last` (which implies valid) travel down with w.
 //
-// With `first` the sum starts at this product; with `last` it is complete, is copied into `result` at the same
-// edge, and is free for the `first` of the next tile at the next one.
+// With `first` the sum starts at this product; with `last` it is complete, is copied into `result` at the
+// same edge, and is free for the `first` of the next tile at the next one.
 module systolic_element (
     input  logic        clk,
     input  logic        rst_n,

@@ -1,6 +1,6 @@
-// What compact_control.sv promises, as assertions for any N, any behaviour of `start`, any time: an SMT solver
-// checks the first 520 edges after reset and, by induction, all that follow (scripts/rtl prove). The control has
-// no data input, so what is proven here holds whatever the data.
+// What compact_control.sv promises, as assertions for any N, any behaviour of `start`, any time: an SMT
+// solver checks the first edges after reset and, by induction, all that follow (scripts/rtl prove). The
+// control has no data input, so what is proven here holds whatever the data.
 module compact_control_proof #(
     parameter N = 8
 ) (
@@ -20,7 +20,7 @@ module compact_control_proof #(
   compact_control #(.N(N)) control (
       .clk, .rst_n, .start, .busy, .done, .clear, .compute, .row, .column, .k, .finish, .finish_element);
 
-  // After edge e of a computation (its edge 1 clears C) the age is e; 0 after reset; it stops far behind the end.
+  // After edge e of a computation (its edge 1 clears C) the age is e; 0 after reset; it stops at OLD.
   localparam OLD = 2 * MACS - 1;
   logic [3*LOG:0] age;
   initial age = '0;

@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <deque>
+#include <algorithm>
 
 #include "tiles.h"
 
@@ -82,8 +82,13 @@ TEST_P(BusProtocol, AResponseIsHeldUntilItIsTakenAndLaterWritesWait) {
 TEST_P(BusProtocol, ReadDataAreHeldUntilTheyAreTaken) {
   EXPECT_TRUE(chip_->Edge({.araddr = kAddressStatus, .arvalid = true, .rready = false}).arready);
   // The status changes meanwhile; what was read does not. A second read is taken and waits.
-  const BusOutputs first = chip_->Edge({.awaddr = kAddressControl, .wdata = kStart, .araddr = kAddressStatus,
-                                        .awvalid = true, .wvalid = true, .arvalid = true, .rready = false});
+  const BusOutputs first = chip_->Edge({.awaddr = kAddressControl,
+                                        .wdata = kStart,
+                                        .araddr = kAddressStatus,
+                                        .awvalid = true,
+                                        .wvalid = true,
+                                        .arvalid = true,
+                                        .rready = false});
   EXPECT_TRUE(first.rvalid);
   EXPECT_EQ(first.rdata, 0u);
   EXPECT_TRUE(first.arready);
@@ -101,8 +106,12 @@ TEST_P(BusProtocol, ReadDataAreHeldUntilTheyAreTaken) {
 }
 
 TEST_P(BusProtocol, AWriteAndAReadOfferedTogetherBothHappen) {
-  const BusOutputs out = chip_->Edge({.awaddr = kAddressControl, .wdata = kStart, .araddr = kAddressStatus,
-                                      .awvalid = true, .wvalid = true, .arvalid = true});
+  const BusOutputs out = chip_->Edge({.awaddr = kAddressControl,
+                                      .wdata = kStart,
+                                      .araddr = kAddressStatus,
+                                      .awvalid = true,
+                                      .wvalid = true,
+                                      .arvalid = true});
   EXPECT_TRUE(out.awready && out.wready && out.arready);
   const BusOutputs next = chip_->Edge({.araddr = kAddressStatus, .arvalid = true});
   EXPECT_TRUE(next.bvalid && next.rvalid);
@@ -132,8 +141,11 @@ TEST_P(BusProtocol, StrobesChooseBytesAndWindowsRepeat) {
   AppendLoad(program, a, identity);
   chip_->Run(program);
   for (uint32_t lanes = 0; lanes < 16; ++lanes) {
-    chip_->Edge({.awaddr = kAddressA + 64 * (lanes % 4) + lanes, .wdata = 0x44332211, .wstrb = lanes,
-                 .awvalid = true, .wvalid = true});
+    chip_->Edge({.awaddr = kAddressA + 64 * (lanes % 4) + lanes,
+                 .wdata = 0x44332211,
+                 .wstrb = lanes,
+                 .awvalid = true,
+                 .wvalid = true});
     for (int byte = 0; byte < 4; ++byte)
       if (lanes >> byte & 1) a[lanes] |= 0x44332211 & 0xFFu << 8 * byte;
   }

@@ -2,6 +2,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <stdexcept>
+#include <string>
+
 #include "tiles.h"
 
 namespace edgewise::chip {
@@ -10,10 +17,15 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::ElementsAreArray;
 
-// The 2x2 product that the published chip's status file records as wrong, in the corner of a tile.
-const Tile kPublishedA = [] { Tile t{}; t[0] = 5, t[1] = 5, t[8] = 5, t[9] = 1; return t; }();
-const Tile kPublishedB = [] { Tile t{}; t[0] = 4, t[1] = 7, t[8] = 6, t[9] = 1; return t; }();
-const Tile kPublishedC = [] { Tile t{}; t[0] = 50, t[1] = 40, t[8] = 26, t[9] = 36; return t; }();
+// A 2 x 2 matrix in the corner of a tile of zeros.
+Tile Corner(uint32_t a00, uint32_t a01, uint32_t a10, uint32_t a11) {
+  Tile tile{};
+  tile[0] = a00, tile[1] = a01, tile[8] = a10, tile[9] = a11;
+  return tile;
+}
+// The product that the published chip's status file records as wrong.
+const Tile kPublishedA = Corner(5, 5, 5, 1), kPublishedB = Corner(4, 7, 6, 1);
+const Tile kPublishedC = Corner(50, 40, 26, 36);
 
 // Loads, starts with the edge that it calls 0, and puts the next op at edge 2.
 Program CompactStart(const Tile& a, const Tile& b) {
@@ -108,6 +120,20 @@ TEST(Compact, AStartAtTheEdgeAfterDoneClearsTheLastElementBeforeItIsSeen) {
   const Outcome again = chip->Run(Program{Read(kAddressC + 63), Write(kAddressControl, 0), Idle(600),
                                           Read(kAddressC + 62), Read(kAddressC + 63)});
   EXPECT_THAT(again.results, ElementsAre(0, c[62], c[63]));
+}
+
+TEST(Trace, IsWrittenWhereTheBuildHasItAndRefusedElsewhere) {
+  const std::string vcd = testing::TempDir() + "edgewise_rtl_test.vcd";
+#if EDGEWISE_RTL_TRACE
+  MakeRtlCompact(vcd)->Run(Program{Write(kAddressControl, kStart), Idle(20)});
+  std::ifstream file(vcd);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_THAT(text, testing::HasSubstr("$enddefinitions"));
+  EXPECT_THAT(text, testing::HasSubstr("\n#200\n")) << "edge 20, of 10 ns each";
+  std::remove(vcd.c_str());
+#else
+  EXPECT_THROW(MakeRtlCompact(vcd), std::runtime_error);
+#endif
 }
 
 TEST(Compact16Mac, ThePublishedFailingCaseIsRight) {

@@ -91,11 +91,16 @@ class BusChip : public RtlBusChip {
     pins.arvalid = in.arvalid;
     pins.rready = in.rready;
     clocked_.Settle();
-    const BusOutputs out = {.awready = pins.awready != 0, .wready = pins.wready != 0,
-                            .arready = pins.arready != 0, .bvalid = pins.bvalid != 0,
-                            .rvalid = pins.rvalid != 0,   .busy = pins.busy != 0,
-                            .done = pins.done != 0,       .bresp = pins.bresp,
-                            .rresp = pins.rresp,          .rdata = pins.rdata};
+    const BusOutputs out = {.awready = pins.awready != 0,
+                            .wready = pins.wready != 0,
+                            .arready = pins.arready != 0,
+                            .bvalid = pins.bvalid != 0,
+                            .rvalid = pins.rvalid != 0,
+                            .busy = pins.busy != 0,
+                            .done = pins.done != 0,
+                            .bresp = pins.bresp,
+                            .rresp = pins.rresp,
+                            .rdata = pins.rdata};
     clocked_.Rise();
     return out;
   }
@@ -113,8 +118,10 @@ class StreamChip : public RtlStreamChip {
 
   StreamOutputs Outputs() const override {
     const Vsystolic& pins = clocked_.pins();
-    return {.in_ready = pins.in_ready != 0, .out_valid = pins.out_valid != 0,
-            .out_last = pins.out_last != 0, .error = pins.error != 0};
+    return {.in_ready = pins.in_ready != 0,
+            .out_valid = pins.out_valid != 0,
+            .out_last = pins.out_last != 0,
+            .error = pins.error != 0};
   }
   std::span<const uint32_t> OutRow() const override { return {clocked_.pins().out_data.data(), kArray}; }
 

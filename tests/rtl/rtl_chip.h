@@ -1,7 +1,8 @@
 // The chips' RTL (rtl/), verilated, behind the same programs as the simulators in src/chip.
 //
-// A chip is reset when it is made; its state then lives from one Run to the next, and each Run counts its edges
-// from 1. Inputs change between edges; what a function calls "at an edge" is what was to be seen just before it.
+// A chip is reset when it is made; its state then lives from one Run to the next, and each Run counts its
+// edges from 1. Inputs change between edges; what a function calls "at an edge" is what was to be seen just
+// before it.
 #pragma once
 
 #include <cstdint>
@@ -58,8 +59,8 @@ class RtlStreamChip {
   virtual StreamOutputs Outputs() const = 0;
   virtual std::span<const uint32_t> OutRow() const = 0;
   virtual void Edge(const StreamInputs& in) = 0;
-  // Offers the beats and takes the rows until both have ended; `out_stalls` hold back output rows, by number, from
-  // the edge at which each is first valid. Throws std::runtime_error when the chip raises `error`.
+  // Offers the beats and takes the rows until both have ended; `out_stalls` hold back output rows, by number,
+  // from the edge at which each is first valid. Throws std::runtime_error when the chip raises `error`.
   Outcome Run(std::span<const Beat> program, std::span<const Stall> stalls = {},
               std::span<const Stall> out_stalls = {});
   // The edges of the last Run at which each beat was accepted and each row delivered.
@@ -76,7 +77,7 @@ std::unique_ptr<RtlBusChip> MakeRtlCompact(const std::string& vcd = "");
 std::unique_ptr<RtlBusChip> MakeRtlCompact16Mac(const std::string& vcd = "");
 std::unique_ptr<RtlStreamChip> MakeRtlSystolic(const std::string& vcd = "");
 
-inline constexpr int kArray = 8;                // N of all three
-inline constexpr int kScratchRows = 2048;       // S of the systolic one
+inline constexpr int kArray = 8;           // N of all three
+inline constexpr int kScratchRows = 2048;  // S of the systolic one
 
 }  // namespace edgewise::chip

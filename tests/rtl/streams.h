@@ -4,14 +4,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "chip/lower.h"
 #include "rtl_chip.h"
 
 namespace edgewise::chip {
 
 using Stream = std::vector<Beat>;
-
-constexpr uint8_t kLoadA = 1, kMac = 2;   // byte 0 of a header
-constexpr uint8_t kFirst = 1, kLast = 2;  // byte 1
 
 inline Beat Header(uint8_t op, uint8_t flags, uint8_t rows, uint32_t count, uint32_t base = 0) {
   return {{op, flags, rows, 0, static_cast<uint8_t>(count), static_cast<uint8_t>(count >> 8),

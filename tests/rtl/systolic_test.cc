@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
+#include <stdexcept>
 
 #include "streams.h"
 
@@ -22,7 +24,8 @@ Matrix RandomMatrix(std::mt19937_64& random, uint32_t k) {
 }
 
 // Appends the first `rows` rows of A W^T.
-void AppendProduct(std::vector<uint32_t>& out, const Matrix& a, const Matrix& w, uint32_t k, uint32_t rows = kN) {
+void AppendProduct(std::vector<uint32_t>& out, const Matrix& a, const Matrix& w, uint32_t k,
+                   uint32_t rows = kN) {
   for (uint32_t i = 0; i < rows; ++i)
     for (uint32_t j = 0; j < kN; ++j) {
       uint32_t sum = 0;
@@ -38,7 +41,7 @@ Stream LoadA(const Matrix& a, uint32_t k) {
 }
 
 void AppendMac(Stream& stream, const Matrix& w, uint32_t k, uint8_t rows = kN) {
-  stream.push_back(Header(kMac, kFirst | kLast, rows, k));
+  stream.push_back(Header(kMac, kMacFirst | kMacLast, rows, k));
   AppendColumns(stream, w, k, 0, k);
 }
 
@@ -139,7 +142,7 @@ TEST(Systolic, KIsCutIntoChunksThatTheScratchpadHolds) {
   Stream stream;
   for (uint32_t from = 0; from < k; from += kScratchRows) {
     const uint32_t count = std::min<uint32_t>(kScratchRows, k - from);
-    const uint8_t flags = (from == 0 ? kFirst : 0) | (from + count == k ? kLast : 0);
+    const uint8_t flags = (from == 0 ? kMacFirst : 0) | (from + count == k ? kMacLast : 0);
     stream.push_back(Header(kLoadA, 0, 0, count));
     AppendColumns(stream, a, k, from, count);
     stream.push_back(Header(kMac, flags, kN, count));
@@ -160,7 +163,7 @@ TEST(Systolic, SumsWrapAt32Bits) {
   Stream stream = LoadA(low, k);
   std::vector<uint32_t> expected;
   for (uint32_t chunks = 128; chunks > 0; --chunks) {
-    const uint8_t flags = (chunks == 128 ? kFirst : 0) | (chunks == 1 ? kLast : 0);
+    const uint8_t flags = (chunks == 128 ? kMacFirst : 0) | (chunks == 1 ? kMacLast : 0);
     stream.push_back(Header(kMac, flags, 1, k));
     AppendColumns(stream, low, k, 0, k);
   }
@@ -177,7 +180,7 @@ TEST(Systolic, ABaseChoosesThePlaceInTheScratchpad) {
   stream.push_back(Header(kLoadA, 0, 0, k, kScratchRows - k));
   AppendColumns(stream, second, k, 0, k);
   for (const uint32_t base : {0u, kScratchRows - k}) {
-    stream.push_back(Header(kMac, kFirst | kLast, kN, k, base));
+    stream.push_back(Header(kMac, kMacFirst | kMacLast, kN, k, base));
     AppendColumns(stream, w, k, 0, k);
   }
   std::vector<uint32_t> expected;
@@ -187,14 +190,17 @@ TEST(Systolic, ABaseChoosesThePlaceInTheScratchpad) {
 }
 
 TEST(Systolic, HeadersThatCannotBeObeyedStopTheStream) {
-  const Beat bad[] = {Header(0, 0, 0, 1),
-                      Header(3, 0, 0, 1),
-                      Header(kLoadA, 0, 0, 0),
-                      Header(kLoadA, 0, 0, kScratchRows + 1),
-                      Header(kMac, kFirst, 0, 1, kScratchRows),
-                      Header(kMac, kFirst, 0, 65535, 65535),
-                      Header(kMac, kFirst | kLast, 0, 1),
-                      Header(kMac, kFirst | kLast, kN + 1, 1)};
+  std::vector<Beat> bad = {Header(0, 0, 0, 1),
+                           Header(3, 0, 0, 1),
+                           Header(kLoadA, 0, 0, 0),
+                           Header(kLoadA, 0, 0, kScratchRows + 1),
+                           Header(kMac, kMacFirst, 0, 1, kScratchRows),
+                           Header(kMac, kMacFirst, 0, 65535, 65535),
+                           Header(kMac, kMacFirst | kMacLast, 0, 1),
+                           Header(kMac, kMacFirst | kMacLast, kN + 1, 1)};
+  Beat many_rows = Header(kMac, kMacFirst | kMacLast, 1, 1);
+  many_rows.bytes[3] = 1;
+  bad.push_back(many_rows);
   for (const Beat& header : bad) {
     const auto chip = MakeRtlSystolic();
     EXPECT_THROW(chip->Run(Stream{header}), std::runtime_error);
@@ -202,7 +208,7 @@ TEST(Systolic, HeadersThatCannotBeObeyedStopTheStream) {
     EXPECT_FALSE(chip->Outputs().in_ready);
   }
   const auto chip = MakeRtlSystolic();
-  chip->Run(Stream{Header(kMac, kFirst, 0, 1, kScratchRows - 1), Beat{std::vector<uint8_t>(kN)}});
+  chip->Run(Stream{Header(kMac, kMacFirst, 0, 1, kScratchRows - 1), Beat{std::vector<uint8_t>(kN)}});
   EXPECT_FALSE(chip->Outputs().error);
 }
 

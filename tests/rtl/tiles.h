@@ -11,7 +11,7 @@
 namespace edgewise::chip {
 
 constexpr uint32_t kStart = 1, kAccumulate = 2;  // CTRL; STATUS has kStart too
-constexpr uint32_t kBusy = 2, kDone = 4;          // STATUS
+constexpr uint32_t kBusy = 2, kDone = 4;         // STATUS
 
 using Tile = std::array<uint32_t, 64>;  // 8 x 8, row-major
 
