@@ -47,7 +47,7 @@ std::string ChosenBackend::ToText(uint64_t tokens) const {
   Table table({"<", "", "", "<"});
   const auto cycles = [&](const char* name, uint64_t count, const char* what) {
     if (count == 0) return;
-    table.Add({name, Grouped(count), Percent(static_cast<double>(count) / static_cast<double>(cost.total_cycles())),
+    table.Add({name, Grouped(count), PercentText(static_cast<double>(count) / static_cast<double>(cost.total_cycles())),
                what});
   };
   table.Add({"tiles", Grouped(report.run.executed_tiles), "",
@@ -61,7 +61,7 @@ std::string ChosenBackend::ToText(uint64_t tokens) const {
   cycles("  host", cost.phases.host, "the host adds partial sums along k");
   cycles("  link", cost.phases.link, "gathering the columns of all chips");
   table.Add({"time", HumanSeconds(seconds), "", StrCat(HumanSeconds(seconds * per_token), " a token")});
-  table.Add({"utilisation", Percent(chip::Utilisation(*design_, cost)), "", "of the multiply-adds it could have done"});
+  table.Add({"utilisation", PercentText(chip::Utilisation(*design_, cost)), "", "of the multiply-adds it could have done"});
   if (design_->host != HostInterface::kNone) {
     table.Add({"bytes in", Grouped(cost.traffic.in()), "", StrCat("weights ", Grouped(cost.traffic.weights))});
     table.Add({"bytes out", Grouped(cost.traffic.results), "", ""});
