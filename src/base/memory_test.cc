@@ -40,6 +40,7 @@ TEST(AnonymousMemoryTest, HugePagesAreAlignedAndOtherwiseTheSame) {
 
 // The plan counts bytes: what lies behind the last whole huge page must not become one.
 TEST(AnonymousMemoryTest, HugePagesTakeNoMoreThanTheirSize) {
+  if (kSanitized) GTEST_SKIP() << "a sanitizer's shadow counts as ours";
   constexpr size_t kSize = 8 * kHugePage + 4096;
   const uint64_t before = ReadProcessMemory().rss_anon;
   AnonymousMemory memory(kSize, Pages::kHuge);

@@ -25,7 +25,8 @@ const Op& OpOf(std::span<const Op> ops, Role role) {
 // Pieces of decode are long, because kernels read them as many streams at once, each of which the
 // prefetchers of a core must learn: pieces of 64 rows end at 76% of a plain loop's speed, of 256 at 87%, of
 // 1024 at 90% (Q4_0 rows of 1152 bytes). At the end of a phase they are short: the others wait at most so
-// long as this takes, 4 microseconds (16 KiB: 3% slower).
+// long as this takes, 4 microseconds (16 KiB: 3% slower). Rounded down to whole units of kStreams rows, but
+// never below one.
 constexpr size_t kLeastPieceBytes = 64 << 10;
 // What is fetched of the beginning of every stream, of the next piece while this one is computed and of the
 // first before the phase begins. 2048 bytes are 4% slower.
