@@ -183,8 +183,8 @@ void CheckDesign(const ChipDesign& design) {
 }
 
 const char* NameOf(ArrayKind kind) {
-  static constexpr std::array<const char*, 4> kNames = {"sequential", "output-stationary", "weight-stationary",
-                                                        "vector"};
+  static constexpr std::array<const char*, 4> kNames = {"sequential", "output-stationary",
+                                                        "weight-stationary", "vector"};
   return kNames[static_cast<size_t>(kind)];
 }
 

@@ -79,6 +79,8 @@ struct ChipDesign {
   // Energy and area constants, each with its source in the file's comments.
   double mac_pj = 0, scratch_pj_byte = 0, memory_pj_byte = 0, link_pj_byte = 0, static_w = 0;
   double mac_um2 = 0, sram_um2_bit = 0, fixed_mm2 = 0;
+
+  friend bool operator==(const ChipDesign&, const ChipDesign&) = default;
 };
 
 // Bits of a weight and of an activation as stored and moved.
