@@ -11,7 +11,8 @@ namespace {
 // Sums of so many products of int8 fit int32.
 constexpr uint64_t kExact = 1 << 16;
 
-// Left to the vectoriser, which turns int16 times int16 summed in int32 into multiply-adds of pairs.
+// Left to the vectoriser, which turns int16 times int16 summed in int32 into multiply-adds of
+// pairs.
 [[gnu::always_inline]] inline int32_t ShortDot(const int16_t* a, const int8_t* w, uint64_t k) {
   int32_t sum = 0;
   for (uint64_t l = 0; l < k; ++l) sum += a[l] * static_cast<int16_t>(w[l]);
@@ -53,8 +54,8 @@ uint32_t WideDot(const Integers& a, uint64_t i, const Integers& w, uint64_t j, u
 
 }  // namespace
 
-void MultiplyIntegers(const Product& product, const Integers& a, const Integers& w, const Results& c,
-                      ThreadPool& pool) {
+void MultiplyIntegers(const Product& product, const Integers& a, const Integers& w,
+                      const Results& c, ThreadPool& pool) {
   EDGEWISE_CHECK(product.n <= UINT32_MAX);
   const uint64_t k = product.k;
   const bool narrow = a.int8() != nullptr && w.int8() != nullptr;
@@ -63,8 +64,10 @@ void MultiplyIntegers(const Product& product, const Integers& a, const Integers&
   for (uint64_t i = 0; narrow && i < product.m; ++i) {
     std::copy_n(a.int8() + i * a.stride(), k, wide_a.data() + i * k);
   }
-  // A quarter of a million multiply-adds are worth handing out.
-  const auto grain = static_cast<uint32_t>(std::clamp<uint64_t>((1u << 18) / (product.m * k), 1, 1u << 18));
+  // Some ten microseconds are worth handing out: 2^16 multiply-adds, of which a call is worth a
+  // hundred.
+  const auto grain =
+      static_cast<uint32_t>(std::max<uint64_t>((1u << 16) / (product.m * (k + 100)), 1));
   pool.Run([&](Worker& worker) {
     worker.ForChunks(static_cast<uint32_t>(product.n), grain, [&](uint32_t begin, uint32_t end) {
       for (uint32_t j = begin; j < end; ++j) {

@@ -1,5 +1,5 @@
-// The plain integer product: the oracle of the tile model, and the arithmetic of --backend cpu-int. It knows
-// no tiles and shares no code with what does.
+// The plain integer product: the oracle of the tile model, and the arithmetic of --backend cpu-int.
+// It knows no tiles and shares no code with what does.
 #pragma once
 
 #include "base/thread_pool.h"
@@ -8,9 +8,9 @@
 
 namespace edgewise::chip {
 
-// C = A W^T, each output one dot product; sums wrap at 32 bits. int8: 16 multiply-adds an instruction with
-// AVX2; one row of A is bound by reading W.
-void MultiplyIntegers(const Product& product, const Integers& a, const Integers& w, const Results& c,
-                      ThreadPool& pool);
+// C = A W^T, each output one dot product; sums wrap at 32 bits. int8: 16 multiply-adds an
+// instruction with AVX2; one row of A is bound by reading W.
+void MultiplyIntegers(const Product& product, const Integers& a, const Integers& w,
+                      const Results& c, ThreadPool& pool);
 
 }  // namespace edgewise::chip

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <string>
 
 #include "base/error.h"
@@ -17,16 +16,18 @@ int32_t ValueAt(const Integers& x, uint64_t rows, uint64_t columns, uint64_t row
   return row < rows && column < columns ? x.at(row, column) : 0;
 }
 
-void CheckFits(const Product& product, const Integers& x, uint64_t rows, uint32_t bits, bool ternary,
-               const char* which) {
+void CheckFits(const Product& product, const Integers& x, uint64_t rows, uint32_t bits,
+               bool ternary, const char* which) {
   if (bits == 32 || (bits == 8 && x.int8() != nullptr)) return;
-  const int64_t most = ternary ? 1 : (int64_t{1} << (bits - 1)) - 1, least = ternary ? -1 : -most - 1;
+  const int64_t most = ternary ? 1 : (int64_t{1} << (bits - 1)) - 1,
+                least = ternary ? -1 : -most - 1;
   for (uint64_t i = 0; i < rows; ++i) {
     for (uint64_t k = 0; k < product.k; ++k) {
       if (const int32_t v = x.at(i, k); v < least || v > most) {
-        throw Error(ErrorCode::kUnsupported, std::string(which) + " " + std::to_string(v) + " in row " +
-                                                 std::to_string(i) + " does not fit the chip's datapath (" +
-                                                 std::to_string(least) + ".." + std::to_string(most) + ")");
+        throw Error(ErrorCode::kUnsupported,
+                    std::string(which) + " " + std::to_string(v) + " in row " + std::to_string(i) +
+                        " does not fit the chip's datapath (" + std::to_string(least) + ".." +
+                        std::to_string(most) + ")");
       }
     }
   }
@@ -34,9 +35,10 @@ void CheckFits(const Product& product, const Integers& x, uint64_t rows, uint32_
 
 void CheckLowerable(const ChipDesign& design, const Tiling& t) {
   if (!t.half_k()) return;
-  throw Error(ErrorCode::kUnsupported, "chip " + design.name +
-                                           ": two of four has no tile programs of its own; the tile model "
-                                           "counts its cycles");
+  throw Error(ErrorCode::kUnsupported,
+              "chip " + design.name +
+                  ": two of four has no tile programs of its own; the tile model "
+                  "counts its cycles");
 }
 
 // Counts a host's edges as it would plan them, to know how long it must wait.
@@ -80,7 +82,8 @@ class BeatPacker {
     const auto code = static_cast<uint32_t>(value);
     for (uint32_t bit = 0; bit < bits_; bit += 8, at_ += std::min(bits_, 8u)) {
       const uint32_t mask = bits_ < 8 ? (1u << bits_) - 1 : 255;
-      beat_.bytes[at_ / 8] = static_cast<uint8_t>(beat_.bytes[at_ / 8] | (code >> bit & mask) << at_ % 8);
+      beat_.bytes[at_ / 8] =
+          static_cast<uint8_t>(beat_.bytes[at_ / 8] | (code >> bit & mask) << at_ % 8);
     }
   }
   Beat Take() { return std::move(beat_); }
@@ -108,6 +111,7 @@ class StreamWriter {
     header.bytes[0] = op;
     header.bytes[1] = flags;
     header.bytes[2] = static_cast<uint8_t>(op == kMac ? rows : 0);
+    header.bytes[3] = static_cast<uint8_t>(op == kMac ? rows >> 8 : 0);
     header.bytes[4] = static_cast<uint8_t>(count);
     header.bytes[5] = static_cast<uint8_t>(count >> 8);
     beats_.push_back(std::move(header));
@@ -121,14 +125,16 @@ class StreamWriter {
   }
   void LoadW(uint64_t column_tile, uint64_t k, uint64_t k_count) {
     for (uint64_t b = 0; b < Beats(k_count); ++b) {
-      Pack(w_, t_.product.n, column_tile * t_.cols, t_.cols, k + b * beat_k_, WeightBits(design_.datapath));
+      Pack(w_, t_.product.n, column_tile * t_.cols, t_.cols, k + b * beat_k_,
+           WeightBits(design_.datapath));
     }
   }
   std::vector<Beat> Take() { return std::move(beats_); }
 
  private:
   uint64_t Beats(uint64_t k) const { return (k + beat_k_ - 1) / beat_k_; }
-  void Pack(const Integers& x, uint64_t x_rows, uint64_t first, uint64_t rows, uint64_t k, uint32_t bits) {
+  void Pack(const Integers& x, uint64_t x_rows, uint64_t first, uint64_t rows, uint64_t k,
+            uint32_t bits) {
     BeatPacker packer(width_, bits);
     for (uint64_t i = first; i < first + rows; ++i) {
       for (uint64_t l = k; l < k + beat_k_; ++l) packer.Add(ValueAt(x, x_rows, t_.product.k, i, l));
@@ -144,43 +150,26 @@ class StreamWriter {
   std::vector<Beat> beats_;
 };
 
-uint64_t BeatBytes(const ChipDesign& design, uint64_t values, uint32_t bits) {
-  if (design.kind == ArrayKind::kVector) values *= design.depth;
-  return (values * bits + 7) / 8;
-}
-
 }  // namespace
 
 RegisterMap MapOf(const ChipDesign& design) {
   const uint32_t words =
       std::max({design.rows * design.depth, design.depth * design.cols, design.rows * design.cols});
   const uint32_t window = std::max(std::bit_ceil(words), kLeastWindow);
-  return {0, window, 2 * window, 3 * window, 3 * window + (kAddressStatus - kAddressControl), 4 * window};
-}
-
-uint64_t ABeatBytes(const ChipDesign& design) {
-  return BeatBytes(design, design.rows, ActivationBits(design.datapath));
-}
-
-uint64_t WBeatBytes(const ChipDesign& design) {
-  return BeatBytes(design, uint64_t{design.cols} * design.arrays, WeightBits(design.datapath));
+  return {
+      0,         window, 2 * window, 3 * window, 3 * window + (kAddressStatus - kAddressControl),
+      4 * window};
 }
 
 uint64_t StreamBytes(const ChipDesign& design) {
-  return std::max({ABeatBytes(design), WBeatBytes(design), kHeaderBytes});
+  return std::max({ActivationBeatBytes(design), WeightBeatBytes(design), kHeaderBytes});
 }
 
-uint64_t BeatCycles(const ChipDesign& design, uint64_t bytes) {
-  const uint64_t bus = (bytes + design.bus_bytes - 1) / design.bus_bytes;
-  if (design.memory_bytes_s == 0) return bus;
-  const double memory = std::ceil(static_cast<double>(bytes) * design.clock_hz / design.memory_bytes_s);
-  return std::max(bus, static_cast<uint64_t>(memory));
-}
-
-void CheckOperands(const ChipDesign& design, const Product& product, const Integers& a, const Integers& w) {
+void CheckOperands(const ChipDesign& design, const Product& product, const Integers& a,
+                   const Integers& w) {
   CheckFits(product, a, product.m, ActivationBits(design.datapath), false, "activation");
-  CheckFits(product, w, product.n, WeightBits(design.datapath), design.datapath == Datapath::kTernary,
-            "weight");
+  CheckFits(product, w, product.n, WeightBits(design.datapath),
+            design.datapath == Datapath::kTernary, "weight");
 }
 
 std::vector<BusOp> LowerToBus(const ChipDesign& design, const Tiling& t, const Integers& a,
@@ -204,8 +193,8 @@ std::vector<BusOp> LowerToBus(const ChipDesign& design, const Tiling& t, const I
       for (uint32_t k = 0; step.load_w && k < t.depth; ++k) {
         for (uint32_t j = 0; j < t.cols; ++j) {
           bus.Write(base + map.b + k * t.cols + j,
-                    static_cast<uint32_t>(
-                        ValueAt(w, t.product.n, t.product.k, step.column_tile * t.cols + j, k0 + k)));
+                    static_cast<uint32_t>(ValueAt(w, t.product.n, t.product.k,
+                                                  step.column_tile * t.cols + j, k0 + k)));
         }
       }
       if (!step.compute) continue;
@@ -218,7 +207,8 @@ std::vector<BusOp> LowerToBus(const ChipDesign& design, const Tiling& t, const I
         bus.IdleUntil(started[step.unit] + 1 +
                       ComputeCycles(design, t, step.column_tile, round.k_step, round.rows));
       }
-      for (uint32_t e = 0; e < round.rows * t.cols; ++e) bus.Read(step.unit * map.unit_stride + map.c + e);
+      for (uint32_t e = 0; e < round.rows * t.cols; ++e)
+        bus.Read(step.unit * map.unit_stride + map.c + e);
     }
   });
   return bus.Take();
@@ -259,7 +249,8 @@ void GatherResults(const ChipDesign& design, const Tiling& t, std::span<const ui
       if (!step.read) continue;
       for (uint32_t i = 0; i < round.rows; ++i) {
         int32_t* row = c.row(round.row_block * t.rows + i);
-        for (uint64_t j = step.column_tile * t.cols; j < (step.column_tile + 1) * t.cols; ++j, ++at) {
+        for (uint64_t j = step.column_tile * t.cols; j < (step.column_tile + 1) * t.cols;
+             ++j, ++at) {
           EDGEWISE_CHECK(at < results.size());
           if (j >= t.product.n) continue;
           row[j] = static_cast<int32_t>(static_cast<uint32_t>(row[j]) + results[at]);

@@ -1,5 +1,5 @@
-// Views of the integers that chips multiply: row-major, int8 (what models have) or int32 (the documented
-// chip's full range). Owners keep them alive.
+// Views of the integers that chips multiply: row-major, int8 (what models have) or int32 (the
+// documented chip's full range). Owners keep them alive.
 #pragma once
 
 #include <cstdint>

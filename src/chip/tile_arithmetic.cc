@@ -1,5 +1,6 @@
-// Exact arithmetic of a product, tile by tile. Sums modulo 2^32 do not depend on their order, so tiles are
-// executed in the order that suits caches: a strip of 8 outputs along all of k, for each row block.
+// Exact arithmetic of a product, tile by tile. Sums modulo 2^32 do not depend on their order, so
+// tiles are executed in the order that suits caches: a strip of 8 outputs along all of k, for each
+// row block.
 #include <algorithm>
 #include <atomic>
 #include <vector>
@@ -33,14 +34,16 @@ class Int8Tiles {
         std::copy_n(a_.int8() + i * a_.stride(), t_.operand_k, wide_a_.data() + i * padded_k_);
       }
     });
-    // A quarter of a million multiply-adds are worth handing out; strips share the lines of C.
-    const uint64_t strip_macs = p.m * padded_k_ * kBlockSide;
-    const auto grain = static_cast<uint32_t>(std::max<uint64_t>((1u << 18) / strip_macs, 1));
+    // Some ten microseconds are worth handing out: 2^16 multiply-adds, of which a call is worth a
+    // thousand.
+    const uint64_t strip_macs = p.m * (padded_k_ * kBlockSide + 1024 / kBlockSide) + 1024;
+    const auto grain = static_cast<uint32_t>(std::max<uint64_t>((1u << 16) / strip_macs, 1));
     std::vector<int8_t> padded;
     worker.ForChunks(static_cast<uint32_t>(t_.column_tiles * strips_per_tile_), grain,
                      [&](uint32_t begin, uint32_t end) {
                        uint64_t tiles = 0;
-                       for (uint32_t strip = begin; strip < end; ++strip) tiles += Strip(strip, padded);
+                       for (uint32_t strip = begin; strip < end; ++strip)
+                         tiles += Strip(strip, padded);
                        tiles_.fetch_add(tiles, std::memory_order_relaxed);
                      });
   }
@@ -53,7 +56,8 @@ class Int8Tiles {
     const uint64_t column_tile = strip / strips_per_tile_, in_tile = strip % strips_per_tile_;
     const uint64_t tile_begin = column_tile * t_.cols, begin = tile_begin + in_tile * kBlockSide;
     const uint64_t tile_end = std::min<uint64_t>(tile_begin + t_.cols, t_.product.n);
-    const uint64_t columns = begin < tile_end ? std::min<uint64_t>(tile_end - begin, kBlockSide) : 0;
+    const uint64_t columns =
+        begin < tile_end ? std::min<uint64_t>(tile_end - begin, kBlockSide) : 0;
     const int8_t* w = columns == 0 ? nullptr : w_.int8() + begin * w_.stride();
     size_t stride = w_.stride();
     if (columns < kBlockSide || padded_k_ != t_.operand_k) {
@@ -70,9 +74,15 @@ class Int8Tiles {
       uint64_t tiles_here = 0;
       for (uint32_t i = 0; i < t_.RowsOf(row_block); i += kBlockSide) {
         const uint32_t rows = std::min(t_.RowsOf(row_block) - i, kBlockSide);
-        uint32_t sums[kBlockSide * kBlockSide] = {};
-        const BlockRun run = {wide_a_.data() + (row0 + i) * padded_k_, padded_k_, w, stride,
-                              padded_k_ / kBlockSide, sums, rows};
+        uint32_t sums[kBlockSide * kBlockSide];
+        std::fill_n(sums, rows * kBlockSide, 0);
+        const BlockRun run = {wide_a_.data() + (row0 + i) * padded_k_,
+                              padded_k_,
+                              w,
+                              stride,
+                              padded_k_ / kBlockSide,
+                              sums,
+                              rows};
         tiles_here = Tiles(run, column_tile);
         for (uint32_t r = 0; r < rows; ++r) {
           for (uint64_t j = 0; j < columns; ++j) {

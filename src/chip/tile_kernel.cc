@@ -29,8 +29,8 @@ uint64_t RunPlain(const BlockRun& b) {
 
 #if defined(__x86_64__)
 
-// A block of W is transposed in registers to pairs along k, side by side for its 8 rows: a pair of A,
-// broadcast, meets them in one multiply-add, and sums stay apart by output. No sum across lanes.
+// A block of W is transposed in registers to pairs along k, side by side for its 8 rows: a pair of
+// A, broadcast, meets them in one multiply-add, and sums stay apart by output. No sum across lanes.
 template <int kRows>
 __attribute__((target("avx2"))) uint64_t RunAvx2(const BlockRun& b) {
   __m256i sums[kRows];
@@ -43,7 +43,8 @@ __attribute__((target("avx2"))) uint64_t RunAvx2(const BlockRun& b) {
     __m128i rows[8];
 #pragma GCC unroll 8
     for (int j = 0; j < 8; ++j) {
-      rows[j] = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(w + static_cast<size_t>(j) * b.w_stride));
+      rows[j] = _mm_loadl_epi64(
+          reinterpret_cast<const __m128i*>(w + static_cast<size_t>(j) * b.w_stride));
     }
     __m128i quads[4];  // rows 0..3 of pairs 0 and 1, of pairs 2 and 3; the same of rows 4..7
 #pragma GCC unroll 2

@@ -12,16 +12,16 @@ inline constexpr uint32_t kBlockSide = 8;
 struct BlockRun {
   const int16_t* a;  // rows x 8 blocks
   size_t a_stride;
-  const int8_t* w;   // 8 rows x 8 blocks
+  const int8_t* w;  // 8 rows x 8 blocks
   size_t w_stride;
-  uint64_t blocks;   // along k
-  uint32_t* sums;    // [rows][8]
-  uint32_t rows;     // 1..8
+  uint64_t blocks;  // along k
+  uint32_t* sums;   // [rows][8]
+  uint32_t rows;    // 1..8
 };
 
-// sums[i][j] += sum over k of a[i, k] w[j, k], modulo 2^32, block by block; returns the blocks executed.
-// Reads exactly these a and w, at any alignment. 8 rows: 14 multiply-adds a cycle with AVX2, one: bound by
-// reading W.
+// sums[i][j] += sum over k of a[i, k] w[j, k], modulo 2^32, block by block; returns the blocks
+// executed. Reads exactly these a and w, at any alignment. 8 rows: 14 multiply-adds a cycle with
+// AVX2, one: bound by reading W.
 struct BlockKernel {
   const char* name;
   uint64_t (*run)(const BlockRun&);

@@ -49,10 +49,22 @@ TileCost& TileCost::operator+=(const TileCost& other) {
   return *this;
 }
 
+TileRun& TileRun::operator+=(const TileRun& other) {
+  cost += other.cost;
+  executed_tiles += other.executed_tiles;
+  overflows += other.overflows;
+  return *this;
+}
+
 double Utilisation(const ChipDesign& design, const TileCost& cost) {
   if (cost.total_cycles() == 0) return 0;
   const double peak = static_cast<double>(PeakMacs(design)) * design.chips;
   return static_cast<double>(cost.useful_macs) / (static_cast<double>(cost.total_cycles()) * peak);
+}
+
+double Reuse(const TileCost& cost) {
+  const uint64_t bytes = cost.traffic.activations + cost.traffic.weights;
+  return bytes == 0 ? 0 : static_cast<double>(cost.useful_macs) / static_cast<double>(bytes);
 }
 
 TileCost TimeProduct(const ChipDesign& design, const Product& product, const Integers* w,
@@ -71,15 +83,17 @@ TileCost TimeProduct(const ChipDesign& design, const Product& product, const Int
   all.phases = slowest.phases;
   if (shares.size() > 1) {
     const double chips = static_cast<double>(shares.size());
-    const double bytes = static_cast<double>(product.m * product.n * sizeof(int32_t)) * (chips - 1) / chips;
+    const double bytes =
+        static_cast<double>(product.m * product.n * sizeof(int32_t)) * (chips - 1) / chips;
     const double seconds = bytes / design.link_bytes_s + design.link_latency_s;
     all.phases.link = static_cast<uint64_t>(std::ceil(seconds * design.clock_hz));
   }
   return all;
 }
 
-TileRun RunTiles(const ChipDesign& design, const Product& product, const Integers& a, const Integers& w,
-                 const Results& c, std::span<const Stall> stalls, ThreadPool& pool) {
+TileRun RunTiles(const ChipDesign& design, const Product& product, const Integers& a,
+                 const Integers& w, const Results& c, std::span<const Stall> stalls,
+                 ThreadPool& pool) {
   CheckOperands(design, product, a, w);
   TileRun run;
   run.cost = TimeProduct(design, product, &w, stalls);

@@ -33,7 +33,8 @@ class StallWalk {
 
 // ---- operands for free ----
 
-// Arrays take tiles in program order, so many at once; each such batch is as long as its slowest tile.
+// Arrays take tiles in program order, so many at once; each such batch is as long as its slowest
+// tile.
 TileCost TimeFree(const ChipDesign& design, const Tiling& t) {
   TileCost cost;
   const uint64_t tile_results = uint64_t{t.cols} * sizeof(uint32_t);
@@ -51,7 +52,8 @@ TileCost TimeFree(const ChipDesign& design, const Tiling& t) {
         if (step.read) cost.traffic.results += round.rows * tile_results;
         if (!step.compute) continue;
         ++cost.tiles;
-        cost.traffic.activations += uint64_t{round.rows} * t.depth * ActivationBits(design.datapath) / 8;
+        cost.traffic.activations +=
+            uint64_t{round.rows} * t.depth * ActivationBits(design.datapath) / 8;
         slowest =
             std::max(slowest, ComputeCycles(design, t, step.column_tile, round.k_step, round.rows));
         if (++batch < t.units) continue;
@@ -119,7 +121,8 @@ class BusTimer {
 
   void Read(const Round& round, const TileStep& step) {
     Unit& unit = units_[step.unit];
-    // Without an interlock every stall delays all that follows, so the host's count is that much behind.
+    // Without an interlock every stall delays all that follows, so the host's count is that much
+    // behind.
     const uint64_t planned = edge_ - cost_.phases.stall;
     if (!HasInterlock(design_) && planned < unit.planned_safe) {
       Access(unit, 1, unit.planned_safe - planned, cost_.phases.compute);  // one idle transaction
@@ -157,16 +160,17 @@ uint64_t RowCycles(const ChipDesign& design, const Tiling& t) {
   return (uint64_t{t.cols} * sizeof(uint32_t) + design.bus_bytes - 1) / design.bus_bytes;
 }
 
-TileCost TimeStream(const ChipDesign& design, const Tiling& t, std::span<const Stall> stalls) {
+TileCost TimeStream(const ChipDesign& design, const Tiling& t, std::span<const Stall> stalls,
+                    std::span<const Stall> output_stalls) {
   const bool vector = design.kind == ArrayKind::kVector;
-  const uint64_t a_cycles = BeatCycles(design, ABeatBytes(design));
-  const uint64_t w_cycles = BeatCycles(design, WBeatBytes(design));
+  const uint64_t a_cycles = BeatCycles(design, ActivationBeatBytes(design));
+  const uint64_t w_cycles = BeatCycles(design, WeightBeatBytes(design));
   const uint64_t row_cycles = RowCycles(design, t);
   // From the edge that accepts the last beat until row 0 is valid.
-  const uint64_t array_latency = vector ? 2 + std::bit_width(t.depth - 1)
-                                        : 1 + (design.rows - 1) + (design.cols - 1);
+  const uint64_t array_latency =
+      vector ? 2 + std::bit_width(t.depth - 1) : 1 + (design.rows - 1) + (design.cols - 1);
   TileCost cost;
-  StallWalk walk(stalls);
+  StallWalk walk(stalls), output_walk(output_stalls);
   uint64_t accepted = design.latency_cycles;  // edge of the last acceptance
   uint64_t drained = 0;                       // edge that delivers the previous drain's last row
   cost.phases.stall = design.latency_cycles;
@@ -183,7 +187,7 @@ TileCost TimeStream(const ChipDesign& design, const Tiling& t, std::span<const S
       send(beats, a_cycles);
       cost.phases.load += 1 + beats * a_cycles;
       cost.traffic.control += StreamBytes(design);
-      cost.traffic.activations += beats * ABeatBytes(design);
+      cost.traffic.activations += beats * ActivationBeatBytes(design);
     }
     send(1, 1);
     send(beats - 1, w_cycles);
@@ -195,11 +199,11 @@ TileCost TimeStream(const ChipDesign& design, const Tiling& t, std::span<const S
     cost.phases.load += 1 + beats * (w_cycles - 1);
     cost.phases.compute += beats;
     accepted = last;
-    cost.tiles += (k + t.depth - 1) / t.depth;
+    if (step.read) cost.tiles += t.k_tiles;
     cost.traffic.control += StreamBytes(design);
-    cost.traffic.weights += beats * WBeatBytes(design);
+    cost.traffic.weights += beats * WeightBeatBytes(design);
     if (!step.read) return;
-    drained = accepted + array_latency + round.rows * row_cycles;
+    drained = accepted + array_latency + round.rows * row_cycles + output_walk.Take(round.rows);
     cost.traffic.results += uint64_t{round.rows} * t.cols * sizeof(uint32_t);
   });
   cost.cycles = std::max(accepted, drained);
@@ -207,16 +211,16 @@ TileCost TimeStream(const ChipDesign& design, const Tiling& t, std::span<const S
   return cost;
 }
 
-// Weight tiles are loaded into buffers while earlier ones compute and results drain. Times are edges: what
-// ends at T is done after edge T.
+// Weight tiles are loaded into buffers while earlier ones compute and results drain. Times are
+// edges: what ends at T is done after edge T.
 class BufferedTimer {
  public:
   BufferedTimer(const ChipDesign& design, const Tiling& t, std::span<const Stall> stalls)
       : design_(design),
         t_(t),
         stalls_(stalls),
-        a_cycles_(BeatCycles(design, ABeatBytes(design))),
-        w_cycles_(BeatCycles(design, WBeatBytes(design))),
+        a_cycles_(BeatCycles(design, ActivationBeatBytes(design))),
+        w_cycles_(BeatCycles(design, WeightBeatBytes(design))),
         row_cycles_(RowCycles(design, t)),
         weights_(design.double_buffer ? 2 : 1),
         outputs_(weights_.size()),
@@ -237,15 +241,15 @@ class BufferedTimer {
         const uint64_t columns = t_.ChunkSize(round.chunk);
         uint64_t& block = a_blocks_[++a_loads_ % a_blocks_.size()];
         late += Load(columns, a_cycles_, block);
-        cost_.traffic.activations += columns * ABeatBytes(design_);
+        cost_.traffic.activations += columns * ActivationBeatBytes(design_);
       }
       uint64_t& buffer = weights_[cost_.tiles++ % weights_.size()];
       late += Load(t_.depth, w_cycles_, buffer);
-      cost_.traffic.weights += t_.depth * WBeatBytes(design_);
+      cost_.traffic.weights += t_.depth * WeightBeatBytes(design_);
       const uint64_t loaded = std::max(load_end_, compute_end_);
-      const uint64_t start =
-          std::max(loaded, step.first ? outputs_[output_ % outputs_.size()] : 0);
-      const uint64_t cycles = ComputeCycles(design_, t_, step.column_tile, round.k_step, round.rows);
+      const uint64_t start = std::max(loaded, step.first ? outputs_[output_ % outputs_.size()] : 0);
+      const uint64_t cycles =
+          ComputeCycles(design_, t_, step.column_tile, round.k_step, round.rows);
       const uint64_t stalled = std::min(late, loaded - compute_end_);
       cost_.phases.stall += stalled;
       cost_.phases.load += loaded - compute_end_ - stalled;
@@ -262,7 +266,8 @@ class BufferedTimer {
     }
   }
 
-  // Loads `beats` into memory that is free from edge `free` on; returns what latency and stalls added.
+  // Loads `beats` into memory that is free from edge `free` on; returns what latency and stalls
+  // added.
   uint64_t Load(uint64_t beats, uint64_t cycles_each, uint64_t free) {
     uint64_t late = stalls_.Take(beats);
     if (load_end_ == 0 || free > load_end_) late += design_.latency_cycles;
@@ -280,7 +285,8 @@ class BufferedTimer {
   const Tiling& t_;
   StallWalk stalls_;
   const uint64_t a_cycles_, w_cycles_, row_cycles_;
-  // The edge at which each buffer was last used: of weights and of A by a compute, of outputs by a drain.
+  // The edge at which each buffer was last used: of weights and of A by a compute, of outputs by a
+  // drain.
   std::vector<uint64_t> weights_, outputs_, a_blocks_;
   uint64_t a_loads_ = 0, output_ = 0;
   uint64_t load_end_ = 0, compute_end_ = 0, drain_end_ = 0;
@@ -289,7 +295,8 @@ class BufferedTimer {
 
 }  // namespace
 
-TileCost TimeTiles(const ChipDesign& design, const Tiling& tiling, std::span<const Stall> stalls) {
+TileCost TimeTiles(const ChipDesign& design, const Tiling& tiling, std::span<const Stall> stalls,
+                   std::span<const Stall> output_stalls) {
   TileCost cost;
   if (design.host == HostInterface::kNone) {
     EDGEWISE_CHECK(stalls.empty());
@@ -297,7 +304,7 @@ TileCost TimeTiles(const ChipDesign& design, const Tiling& tiling, std::span<con
   } else if (design.host == HostInterface::kAxiLite) {
     cost = BusTimer(design, tiling, stalls).Run();
   } else if (IsStreaming(design)) {
-    cost = TimeStream(design, tiling, stalls);
+    cost = TimeStream(design, tiling, stalls, output_stalls);
   } else {
     cost = BufferedTimer(design, tiling, stalls).Run();
   }

@@ -16,7 +16,7 @@ class RoundBuilder {
       : t_(tiling),
         by_chunk_(design.host == HostInterface::kDma),
         keeps_sums_(tiling.order == LoopOrder::kOutputStationary),
-        chunk_steps_(std::max<uint64_t>(tiling.k_chunk / tiling.k_step, 1)),
+        chunk_steps_((tiling.k_chunk + tiling.k_step - 1) / tiling.k_step),
         last_step_(tiling.k_steps() - 1),
         units_(std::min<uint64_t>(tiling.units, tiling.column_tiles)) {
     steps_.reserve(units_.size());

@@ -1,5 +1,7 @@
 #include "chip/tiler.h"
 
+#include <algorithm>
+#include <array>
 #include <string>
 
 #include "base/error.h"
@@ -7,8 +9,8 @@
 namespace edgewise::chip {
 namespace {
 
-// Padded multiply-adds of a product: 256 cycles for each, a hundred times what the slowest chip takes, still
-// fit 64 bits.
+// Padded multiply-adds of a product: 256 cycles for each, a hundred times what the slowest chip
+// takes, still fit 64 bits.
 constexpr uint64_t kMostMacs = uint64_t{1} << 56;
 // Payload beats that one command of a stream can announce: its count has 16 bits (lower.h).
 constexpr uint64_t kMostStreamBeats = 65535;
@@ -21,7 +23,8 @@ std::string ShapeText(const Product& p) {
 
 void CheckProduct(const Product& p) {
   if (p.m == 0 || p.n == 0 || p.k == 0) {
-    throw Error(ErrorCode::kUsage, "a product of " + ShapeText(p) + " (M x N x K): no dimension may be zero");
+    throw Error(ErrorCode::kUsage,
+                "a product of " + ShapeText(p) + " (M x N x K): no dimension may be zero");
   }
 }
 
@@ -45,14 +48,14 @@ uint64_t ChunkOf(const ChipDesign& design, const Tiling& t) {
 
 // Host-driven chips that do not accumulate may keep A or W: whichever moves fewer words.
 LoopOrder OrderOf(const ChipDesign& design, const Tiling& t) {
-  if (design.accumulate || IsStreaming(design)) return LoopOrder::kOutputStationary;
-  if (design.host == HostInterface::kDma) return LoopOrder::kAStationary;
+  if (design.accumulate) return LoopOrder::kOutputStationary;
   const uint64_t a_tile_columns = t.product.m * t.depth * t.k_tiles;
   const uint64_t w_words = uint64_t{t.depth} * t.cols * t.k_tiles * t.column_tiles;
   const uint64_t a_stationary =
       a_tile_columns * std::min<uint64_t>(t.units, t.column_tiles) + w_words * t.row_blocks;
   const uint64_t b_stationary =
-      a_tile_columns * (t.row_blocks == 1 ? std::min<uint64_t>(t.units, t.column_tiles) : t.column_tiles) +
+      a_tile_columns *
+          (t.row_blocks == 1 ? std::min<uint64_t>(t.units, t.column_tiles) : t.column_tiles) +
       w_words;
   return b_stationary < a_stationary ? LoopOrder::kBStationary : LoopOrder::kAStationary;
 }
@@ -68,7 +71,8 @@ bool TwoOfFour(const Product& product, const Integers& w) {
   return true;
 }
 
-// Of arrays in lockstep the fullest counts: they wait for it, and only zeros in all let a tile be left out.
+// Of arrays in lockstep the fullest counts: they wait for it, and only zeros in all let a tile be
+// left out.
 void CountNonzeros(const ChipDesign& design, const Integers& w, Tiling& t) {
   t.nonzeros.assign(t.column_tiles * t.k_tiles, 0);
   const uint64_t arrays = t.cols / design.cols;
@@ -101,9 +105,10 @@ Tiling Tile(const ChipDesign& design, const Product& product, bool half_k) {
   uint64_t macs = 0;
   if (__builtin_mul_overflow(t.row_blocks * t.rows, t.column_tiles * t.cols, &macs) ||
       __builtin_mul_overflow(macs, t.k_tiles * t.depth, &macs) || macs > kMostMacs) {
-    throw Error(ErrorCode::kUsage, "a product of " + ShapeText(product) +
-                                       " (M x N x K) has more than 2^56 multiply-adds: its cycles would "
-                                       "not fit 64 bits");
+    throw Error(ErrorCode::kUsage,
+                "a product of " + ShapeText(product) +
+                    " (M x N x K) has more than 2^56 multiply-adds: its cycles would "
+                    "not fit 64 bits");
   }
   t.order = OrderOf(design, t);
   t.k_chunk = dma ? ChunkOf(design, t) : t.product.k;
@@ -112,6 +117,12 @@ Tiling Tile(const ChipDesign& design, const Product& product, bool half_k) {
 }
 
 }  // namespace
+
+const char* NameOf(LoopOrder order) {
+  static constexpr std::array<const char*, 3> kNames = {"A-stationary", "B-stationary",
+                                                        "output-stationary"};
+  return kNames[static_cast<size_t>(order)];
+}
 
 uint32_t Tiling::RowsOf(uint64_t row_block) const {
   return static_cast<uint32_t>(std::min<uint64_t>(rows, product.m - row_block * rows));
@@ -132,8 +143,10 @@ Tiling TileProduct(const ChipDesign& design, const Product& product) {
 
 Tiling TileProduct(const ChipDesign& design, const Product& product, const Integers& w) {
   CheckProduct(product);
-  Tiling t = Tile(design, product, design.zero_skip == ZeroSkip::kTwoOfFour && TwoOfFour(product, w));
-  const bool by_tile = design.zero_skip == ZeroSkip::kTile || design.zero_skip == ZeroSkip::kElement;
+  Tiling t =
+      Tile(design, product, design.zero_skip == ZeroSkip::kTwoOfFour && TwoOfFour(product, w));
+  const bool by_tile =
+      design.zero_skip == ZeroSkip::kTile || design.zero_skip == ZeroSkip::kElement;
   if (by_tile && !IsStreaming(design)) {
     CountNonzeros(design, w, t);
     t.skip_zero_tiles = design.zero_skip == ZeroSkip::kTile;
@@ -153,8 +166,8 @@ std::vector<Share> SharesOf(const ChipDesign& design, const Product& product) {
   return shares;
 }
 
-uint64_t ComputeCycles(const ChipDesign& design, const Tiling& tiling, uint64_t column_tile, uint64_t k_tile,
-                       uint32_t real_rows) {
+uint64_t ComputeCycles(const ChipDesign& design, const Tiling& tiling, uint64_t column_tile,
+                       uint64_t k_tile, uint32_t real_rows) {
   if (design.kind == ArrayKind::kWeightStationary) {
     return uint64_t{real_rows} + design.depth + design.cols - 1;
   }
@@ -162,7 +175,9 @@ uint64_t ComputeCycles(const ChipDesign& design, const Tiling& tiling, uint64_t 
   if (design.zero_skip == ZeroSkip::kElement && !tiling.nonzeros.empty()) {
     weights = tiling.nonzeros[column_tile * tiling.k_tiles + k_tile];
   }
-  return design.start_cycles + CeilDiv(design.rows * weights, design.macs) + design.result_cycles;
+  // To find nothing takes a cycle too.
+  const uint64_t multiply = std::max<uint64_t>(CeilDiv(design.rows * weights, design.macs), 1);
+  return design.start_cycles + multiply + design.result_cycles;
 }
 
 }  // namespace edgewise::chip

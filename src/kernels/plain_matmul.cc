@@ -11,7 +11,7 @@
 
 #include "kernels/activation.h"
 #include "kernels/plain.h"
-#include "kernels/unpack.h"
+#include "quant/unpack.h"
 
 namespace edgewise::kernels::plain {
 namespace {

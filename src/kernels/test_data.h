@@ -16,9 +16,9 @@
 #include "base/error.h"
 #include "kernels/activation.h"
 #include "kernels/kernels.h"
-#include "kernels/unpack.h"
 #include "quant/codec.h"
 #include "quant/half.h"
+#include "quant/unpack.h"
 
 namespace edgewise::kernels {
 

@@ -12,7 +12,7 @@
 #include "quant/blocks.h"
 #include "quant/half.h"
 
-namespace edgewise::kernels {
+namespace edgewise {
 
 struct Unpacked32 {
   int8_t codes[kBlock32];
@@ -175,4 +175,4 @@ inline void Unpack(const BlockQ6_K& b, UnpackedK& u) {
   }
 }
 
-}  // namespace edgewise::kernels
+}  // namespace edgewise
