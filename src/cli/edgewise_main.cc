@@ -78,13 +78,48 @@ int RunVerb(const Verb& verb, std::span<const char* const> arguments) {
   return main();
 }
 
+bool IsHelp(std::string_view word) { return word == "--help" || word == "-h" || word == "help"; }
+
+// Runs the verb that the first argument names, or the part of a verb that the second does.
+int Dispatch(const std::string& where, std::span<const Verb* const> verbs,
+             std::span<const char* const> arguments) {
+  const std::string_view first = arguments[0];
+  const auto found =
+      std::find_if(verbs.begin(), verbs.end(), [&](const Verb* verb) { return verb->last_word() == first; });
+  if (found == verbs.end()) {
+    std::vector<std::string_view> names;
+    for (const Verb* known : verbs) names.push_back(known->last_word());
+    return Fail(where,
+                StrCat(first.starts_with("-") ? "a verb comes before flags such as '" : "unknown verb '",
+                       Printable(first), "'", DidYouMean(first, names)),
+                kWrongUsage);
+  }
+  const Verb& verb = **found;
+  arguments = arguments.subspan(1);
+  const std::string here = StrCat("edgewise ", verb.name);
+  if (verb.parts != nullptr) {
+    if (!arguments.empty() && !IsHelp(arguments[0])) return Dispatch(here, verb.parts(), arguments);
+    std::fputs(Flags(verb).Help().c_str(), stdout);
+    return kDone;
+  }
+  try {
+    return RunVerb(verb, arguments);
+  } catch (const Error& error) {
+    return Fail(here, error.message(), error.code() == ErrorCode::kUsage ? kWrongUsage : kFailed);
+  } catch (const std::bad_alloc&) {
+    return Fail(here, "the system has no more memory: close programs or use a smaller model", kFailed);
+  } catch (const std::exception& error) {
+    return Fail(here, StrCat("internal error: ", error.what()), kFailed);
+  }
+}
+
 int Main(std::span<const char* const> arguments) {
   if (arguments.empty()) {
     PrintIntroduction();
     return kDone;
   }
   const std::string_view first = arguments[0];
-  if (first == "--help" || first == "-h" || first == "help") {
+  if (IsHelp(first)) {
     PrintHelp();
     return kDone;
   }
@@ -92,29 +127,7 @@ int Main(std::span<const char* const> arguments) {
     std::puts("edgewise " EDGEWISE_VERSION);
     return kDone;
   }
-  const auto verbs = AllVerbs();
-  const auto verb = std::find_if(verbs.begin(), verbs.end(),
-                                 [&](const Verb* candidate) { return candidate->name == first; });
-  if (verb == verbs.end()) {
-    const bool is_flag = first.starts_with("-");
-    std::vector<std::string_view> names;
-    for (const Verb* known : verbs) names.push_back(known->name);
-    return Fail("edgewise",
-                StrCat(is_flag ? "a verb comes before flags such as '" : "unknown verb '",
-                       Printable(first), "'", DidYouMean(first, names)),
-                kWrongUsage);
-  }
-  const std::string where = StrCat("edgewise ", (*verb)->name);
-  try {
-    return RunVerb(**verb, arguments.subspan(1));
-  } catch (const Error& error) {
-    return Fail(where, error.message(), error.code() == ErrorCode::kUsage ? kWrongUsage : kFailed);
-  } catch (const std::bad_alloc&) {
-    return Fail(where, "the system has no more memory: close programs or use a smaller model",
-                kFailed);
-  } catch (const std::exception& error) {
-    return Fail(where, StrCat("internal error: ", error.what()), kFailed);
-  }
+  return Dispatch("edgewise", AllVerbs(), arguments);
 }
 
 }  // namespace

@@ -348,12 +348,21 @@ std::string Flags::Help() const {
     if (!flag.names.empty()) continue;
     out += flag.required ? " " + flag.what : " [" + flag.what + "]";
   }
-  out += " [FLAGS]\n";
+  out += verb.parts == nullptr ? " [FLAGS]\n" : " WHAT [FLAGS]\n";
   for (std::string_view rest = verb.description; !rest.empty();) {
     const std::string_view paragraph = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(paragraph.size() + 1, rest.size()));
     out += '\n';
     AppendWrapped(out, paragraph, 0, 0);
+  }
+  if (verb.parts != nullptr) {
+    out += StrCat("\nWhat (flags of each: edgewise ", verb.name, " WHAT --help):\n");
+    for (const Verb* part : verb.parts()) {
+      std::string left = StrCat("  ", part->last_word());
+      left.resize(kHelpColumn, ' ');
+      out += left;
+      AppendWrapped(out, part->summary, kHelpColumn, kHelpColumn);
+    }
   }
   std::string group;
   for (const Impl::Flag& flag : impl_->flags) {

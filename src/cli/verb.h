@@ -17,6 +17,7 @@
 
 #include <functional>
 #include <span>
+#include <string_view>
 
 #include "cli/flags.h"
 
@@ -27,15 +28,25 @@ namespace edgewise {
 using VerbMain = std::function<int()>;
 
 struct Verb {
-  const char* name;
+  const char* name;         // "run"; of a part of a verb both words, "chip table"
   const char* summary;      // one line in `edgewise --help`, without a full stop
   const char* description;  // paragraphs above the flags in `edgewise NAME --help`
   const char* examples;     // below the flags: command lines, each ending in \n
-  VerbMain (*add)(Flags& flags);
+  VerbMain (*add)(Flags& flags);  // null where there are parts
+  // `edgewise chip table`: verbs of their own, chosen by the word after this one's name.
+  std::span<const Verb* const> (*parts)() = nullptr;
+
+  // "table" of "chip table".
+  std::string_view last_word() const {
+    const std::string_view words = name;
+    return words.substr(words.find(' ') + 1);
+  }
 };
 
 extern const Verb kRunVerb, kChatVerb, kInspectVerb, kTokenizeVerb, kBenchVerb, kEvalVerb,
-    kQuantizeVerb, kSynthVerb;
+    kQuantizeVerb, kSynthVerb, kChipsVerb, kChipVerb;
+// Parts of `chip`: verb_chip.cc has their table.
+extern const Verb kChipMatmulVerb, kChipTableVerb, kChipExplainVerb, kChipTraceVerb;
 
 // All verbs, in the order of `edgewise --help`.
 std::span<const Verb* const> AllVerbs();

@@ -1,0 +1,68 @@
+// What the chip verbs share: which design, which model, and how their figures are written.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/flags.h"
+#include "graph/workload.h"
+#include "machine/chip.h"
+#include "machine/chip_catalog.h"
+
+namespace edgewise {
+
+// The named chips: in $EDGEWISE_CHIPS, <program>/../share/edgewise/chips, or the source tree this program was
+// built from.
+ChipCatalog NamedChips();
+
+// --chip, --set
+struct ChipFlags {
+  std::string chip = "compact-532";
+  std::vector<std::string> set;  // "array.rows=16"
+
+  void AddTo(Flags& flags);
+  // Throws Error as ChipCatalog::Find, SetChipField and CheckDesign do.
+  ChipDesign Design() const;
+};
+
+// -m, --tokens, --context, --logits
+struct WorkFlags {
+  std::string model = "tinyllama-1.1b";
+  uint64_t tokens = 1, context = 0, logits = 1;
+
+  void AddTo(Flags& flags);
+  // The products of the step, of a named network or of a model file. Throws Error as WorkloadNamed and
+  // Gguf::Open do.
+  Workload Load() const { return LoadFor(tokens); }
+  // The same with another number of tokens.
+  Workload LoadFor(uint64_t rows) const;
+};
+
+// A dimension of a product, at least 1. Throws Error(kUsage) naming it.
+uint64_t ParseSize(const char* name, const std::string& text);
+
+// "1 token uses 1 of the 8 rows of a tile: up to 8 cost what one costs." The first thing to know of a chip:
+// `full_ratio` is what as many tokens as fill the last row block cost, in units of what `m` cost.
+// `what` is what a row is: "token", "row".
+std::string RowsText(const ChipDesign& design, uint64_t m, const std::string& what, double full_ratio);
+// Rows that fill the last row block of `m`.
+uint64_t FullRows(const ChipDesign& design, uint64_t m);
+
+// "one chip", "4 chips of 16 arrays": what stands before the array's size.
+std::string ArrayText(const ChipDesign& design);
+
+// Sixteen hexadecimal digits.
+std::string HashText(uint64_t hash);
+
+// Printf formats of one number.
+std::string Number(double value, const char* format);
+// "85.99 s", "5.320 us", "5,160 s": four digits at least.
+std::string HumanSeconds(double seconds);
+std::string HumanJoules(double joules);
+std::string Percent(double share);  // "12.03%"
+
+// `text` in bold when stdout is a terminal that wants colour.
+std::string Bold(const std::string& text);
+
+}  // namespace edgewise
