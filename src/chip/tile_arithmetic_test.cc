@@ -123,7 +123,9 @@ TEST(TileArithmetic, RunsTheTilesThatItPrices) {
         EXPECT_EQ(c, x.Expected());
         EXPECT_EQ(run.executed_tiles, run.cost.tiles);
         EXPECT_EQ(run.overflows, 0u);
-        if (skip == ZeroSkip::kNone) EXPECT_LE(Utilisation(design, run.cost), 1);
+        if (skip == ZeroSkip::kNone) {
+          EXPECT_LE(Utilisation(design, run.cost), 1);
+        }
         const uint64_t hash = HashOf(p, results);
         MultiplyIntegers(p, x.A(), x.W(), results, pool);
         EXPECT_EQ(HashOf(p, results), hash);

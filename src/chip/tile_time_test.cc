@@ -243,6 +243,7 @@ TEST(TileTime, RefusesShapesThatCannotBe) {
   EXPECT_THROW(TileProduct(Compact(), {0, 8, 8}), Error);
   EXPECT_THROW(TileProduct(Compact(), {1, 8, uint64_t{1} << 60}), Error);
   EXPECT_THROW(TileProduct(Compact(), {uint64_t{1} << 63, uint64_t{1} << 63, 8}), Error);
+  EXPECT_THROW(TileProduct(Compact(), {UINT64_MAX, 8, 8}), Error);  // padding would wrap to 0
   ChipDesign d = Streaming();
   d.scratch_word_bits = 1;
   d.scratch_words = 8;

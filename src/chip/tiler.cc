@@ -21,11 +21,19 @@ std::string ShapeText(const Product& p) {
   return std::to_string(p.m) + " x " + std::to_string(p.n) + " x " + std::to_string(p.k);
 }
 
+[[noreturn]] void RefuseSize(const Product& product) {
+  throw Error(
+      ErrorCode::kUsage,
+      "a product of " + ShapeText(product) +
+          " (M x N x K) has more than 2^56 multiply-adds: its cycles would not fit 64 bits");
+}
+
 void CheckProduct(const Product& p) {
   if (p.m == 0 || p.n == 0 || p.k == 0) {
     throw Error(ErrorCode::kUsage,
                 "a product of " + ShapeText(p) + " (M x N x K): no dimension may be zero");
   }
+  if (std::max({p.m, p.n, p.k}) > kMostMacs) RefuseSize(p);  // so that padding cannot wrap
 }
 
 // Columns of A that the scratchpad holds at once.
@@ -105,10 +113,7 @@ Tiling Tile(const ChipDesign& design, const Product& product, bool half_k) {
   uint64_t macs = 0;
   if (__builtin_mul_overflow(t.row_blocks * t.rows, t.column_tiles * t.cols, &macs) ||
       __builtin_mul_overflow(macs, t.k_tiles * t.depth, &macs) || macs > kMostMacs) {
-    throw Error(ErrorCode::kUsage,
-                "a product of " + ShapeText(product) +
-                    " (M x N x K) has more than 2^56 multiply-adds: its cycles would "
-                    "not fit 64 bits");
+    RefuseSize(product);
   }
   t.order = OrderOf(design, t);
   t.k_chunk = dma ? ChunkOf(design, t) : t.product.k;

@@ -13,12 +13,11 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
-#define TOML_EXCEPTIONS 1
-#include <toml++/toml.h>
 
 #include "base/atomic_file.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/toml.h"
 #include "cli/bench_report.h"
 #include "cli/console.h"
 #include "cli/machine_state.h"
@@ -309,13 +308,7 @@ std::string ExperimentRun::file_name() const {
 }
 
 Experiment ParseExperiment(std::string_view text, const std::string& name) {
-  toml::table root;
-  try {
-    root = toml::parse(text);
-  } catch (const toml::parse_error& error) {
-    throw Error(ErrorCode::kUsage, StrCat(Printable(name), ".toml:", error.source().begin.line, ": ",
-                                          Printable(std::string(error.description()), 120)));
-  }
+  const toml::table root = ParseToml(text, StrCat(Printable(name), ".toml"));
   Experiment experiment;
   experiment.name = name;
   Keys keys(name, root);

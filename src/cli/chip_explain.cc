@@ -21,15 +21,6 @@ struct ExplainFlags {
   bool json = false;
 };
 
-const char* NameOf(chip::LoopOrder order) {
-  switch (order) {
-    case chip::LoopOrder::kAStationary: return "A stays";
-    case chip::LoopOrder::kBStationary: return "W stays";
-    case chip::LoopOrder::kOutputStationary: return "sums stay";
-  }
-  return "";
-}
-
 class Account {
  public:
   Account(const ChipDesign& design, const WorkProduct& p)
@@ -67,7 +58,7 @@ std::vector<Account> AccountsOf(const ChipDesign& design, const Workload& work) 
 
 std::string NameText(const WorkProduct& p) { return StrCat(p.name, p.count == 1 ? "" : StrCat(" x", p.count)); }
 
-std::string Share(uint64_t part, double all) { return part == 0 ? "" : Percent(static_cast<double>(part) / all); }
+std::string Share(uint64_t part, double all) { return part == 0 ? "" : PercentText(static_cast<double>(part) / all); }
 
 std::string TilesText(const std::vector<Account>& accounts) {
   Table table({"<product", "<m x n x k", "<in tiles", "tiles", "<loop order"});
@@ -89,8 +80,8 @@ std::string TimeText(const ChipDesign& design, const std::vector<Account>& accou
     const double all = a.cost.seconds * design.clock_hz;
     const double link = a.cost.link_s * design.clock_hz;
     table.Add({NameText(a.product), Share(p.load, all), Share(p.compute, all), Share(p.drain, all),
-               Share(p.stall, all), Share(p.host, all), link > 0 ? Percent(link / all) : "",
-               HumanSeconds(a.cost.seconds), Percent(a.cost.utilisation()), BoundText(design, a.cost)});
+               Share(p.stall, all), Share(p.host, all), link > 0 ? PercentText(link / all) : "",
+               HumanSeconds(a.cost.seconds), PercentText(a.cost.utilisation()), BoundText(design, a.cost)});
   }
   return table.ToText();
 }

@@ -147,7 +147,7 @@ std::string HumanJoules(double joules) {
   return WithUnit(joules, kUnits);
 }
 
-std::string Percent(double share) { return Number(share * 100, share < 0.0995 ? "%.2f%%" : "%.1f%%"); }
+std::string PercentText(double share) { return Number(share * 100, share < 0.0995 ? "%.2f%%" : "%.1f%%"); }
 
 std::string Bold(const std::string& text) {
   static const bool wants = WantsColor("auto");

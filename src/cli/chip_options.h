@@ -60,7 +60,7 @@ std::string Number(double value, const char* format);
 // "85.99 s", "5.320 us", "5,160 s": four digits at least.
 std::string HumanSeconds(double seconds);
 std::string HumanJoules(double joules);
-std::string Percent(double share);  // "12.03%"
+std::string PercentText(double share);  // "12.03%"
 
 // `text` in bold when stdout is a terminal that wants colour.
 std::string Bold(const std::string& text);

@@ -63,7 +63,7 @@ std::string CostText(const ChipDesign& design, const ChipCost& cost) {
   Table table({"<", "", "", "<"});
   const auto cycles = [&](const char* name, uint64_t count, const std::string& what) {
     if (count == 0) return;
-    table.Add({name, Grouped(count), Percent(static_cast<double>(count) / all), what});
+    table.Add({name, Grouped(count), PercentText(static_cast<double>(count) / all), what});
   };
   table.Add({"cycles", Grouped(cost.cycles), "", StrCat("of the chip, at ", Number(design.clock_hz / 1e6, "%.4g"),
                                                         " MHz")});
@@ -74,15 +74,15 @@ std::string CostText(const ChipDesign& design, const ChipCost& cost) {
   cycles("  stall", cost.phases.stall, "memory latency that nothing hides");
   cycles("host", cost.phases.host, "the host adds partial sums along k, after the chip");
   if (cost.link_s > 0) {
-    table.Add({"link", HumanSeconds(cost.link_s), Percent(LinkCycles(design, cost) / all),
+    table.Add({"link", HumanSeconds(cost.link_s), PercentText(LinkCycles(design, cost) / all),
                "gathering the columns of all chips"});
   }
   table.Add({"time", HumanSeconds(cost.seconds), "", ""});
-  table.Add({"utilisation", Percent(cost.utilisation()), "",
+  table.Add({"utilisation", PercentText(cost.utilisation()), "",
              StrCat("of ", Grouped(PeakMacs(design) * design.chips), PeakMacs(design) * design.chips == 1
                                                                          ? " multiply-add a cycle; "
                                                                          : " multiply-adds a cycle; ",
-                    Percent(cost.fill()), " of those done are no padding")});
+                    PercentText(cost.fill()), " of those done are no padding")});
   const ChipTraffic& t = cost.traffic;
   if (design.host == HostInterface::kNone) {
     table.Add({"traffic", "", "", "not counted: this chip's operands appear and results vanish for free"});

@@ -58,11 +58,11 @@ std::string ProductText(const Workload& work, const Priced& priced) {
     const WorkProduct& p = row.product;
     table.Add({StrCat(p.name, p.count == 1 ? "" : StrCat(" x", p.count)), std::to_string(p.m), std::to_string(p.n),
                std::to_string(p.k), Grouped(row.one.tiles), Grouped(row.one.cycles), HumanSeconds(row.one.seconds),
-               Percent(row.one.utilisation())});
+               PercentText(row.one.utilisation())});
   };
   const auto sum = [&](const std::string& name, const ChipCost& cost) {
     table.Add({name, "", "", "", Grouped(cost.tiles), Grouped(cost.cycles), HumanSeconds(cost.seconds),
-               Percent(cost.utilisation())});
+               PercentText(cost.utilisation())});
   };
   for (const Row& row : priced.rows) {
     if (IsInLayer(work, row.product)) product(row);
@@ -106,7 +106,7 @@ std::string FirstText(const ChipDesign& design, const WorkFlags& flags, const Wo
                       const Priced& priced) {
   const uint64_t m = work.products.front().m;
   if (m != flags.tokens) {  // an image, a window of sound: many rows from the start
-    return StrCat(Percent(priced.weights.fill()), " of what the array does is no padding: products begin with ",
+    return StrCat(PercentText(priced.weights.fill()), " of what the array does is no padding: products begin with ",
                   Grouped(m), " rows.");
   }
   const double full = Priced(design, flags.LoadFor(FullRows(design, m))).weights.seconds;

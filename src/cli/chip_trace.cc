@@ -112,7 +112,7 @@ int Trace(const TraceFlags& flags) {
   Table table({"<component", "busy cycles", ""});
   for (const auto& [component, busy] : trace.busy()) {
     table.Add({std::string(component), Grouped(busy),
-               Percent(static_cast<double>(busy) / static_cast<double>(outcome.cycles))});
+               PercentText(static_cast<double>(busy) / static_cast<double>(outcome.cycles))});
   }
   std::printf("%s: %s events in %s cycles (simulated), written to %s\n%sOpen it in chrome://tracing or "
               "ui.perfetto.dev.\n",

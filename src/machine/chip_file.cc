@@ -9,10 +9,9 @@
 #include <optional>
 #include <type_traits>
 #include <variant>
-#define TOML_EXCEPTIONS 1
-#include <toml++/toml.h>
 
 #include "base/error.h"
+#include "base/toml.h"
 #include "machine/nearest.h"
 
 namespace edgewise {
@@ -237,16 +236,6 @@ void ReadTable(const std::string& file, const std::string& name, const toml::tab
 
 bool IsTable(std::string_view name) {
   return std::ranges::any_of(kFields, [&](const Field& field) { return field.table == name; });
-}
-
-toml::table ParseToml(std::string_view text, const std::string& file) {
-  try {
-    return toml::parse(text);
-  } catch (const toml::parse_error& error) {
-    throw Error(ErrorCode::kUsage,
-                StrCat(Printable(file, 200), ":", error.source().begin.line, ": ",
-                       Printable(std::string(error.description()), 120)));
-  }
 }
 
 }  // namespace

@@ -124,6 +124,7 @@ TEST(ChipFile, ErrorsNameFileLineKeyAndReason) {
       {"base = 3", "chips/mine.toml:1: base must be a text in quotes"},
       {"base = \"small\"\nbase = \"small\"", "chips/mine.toml:2: "},
       {"base = \"small\"\n[array\n", "chips/mine.toml:2: "},
+      {"base = \"small\"\n[ = 1]\n", "chips/mine.toml: no valid TOML"},  // toml++ would abort
       {"base = \"small\"\n\xff\xfe", "chips/mine.toml:1: Encountered invalid utf-8"},
       {"base = \"small\"\n[array]\nrow = 8",
        "chips/mine.toml:3: [array] has no key 'row': did you mean rows?"},

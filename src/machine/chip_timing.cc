@@ -226,9 +226,7 @@ void TimeStream(const ChipDesign& design, const TileGrid& g, ChipCost& cost) {
              .stall = design.latency_cycles},
             cost);
 
-  const uint64_t chunk_tiles =
-      (chunks - 1) * CeilDiv(chunk, g.depth) + CeilDiv(last_chunk, g.depth);
-  cost.tiles = Narrow(outputs * chunk_tiles);
+  cost.tiles = g.tiles();
   cost.padded_macs = Narrow(outputs * beats * g.rows * g.cols * (vector ? g.depth : 1));
   const uint64_t header = std::max({a_bytes, w_bytes, kHeaderBytes});
   cost.traffic.control = Narrow((a_loads + outputs) * chunks * header);
