@@ -70,7 +70,7 @@ TEST(ChipSweep, EveryCombinationIsMetOnceAndPricedByTheClosedForm) {
   std::set<std::vector<std::string>> seen;
   for (uint64_t i = 0; i < 12; ++i) seen.insert(plan.SettingsOf(i));
   EXPECT_EQ(seen.size(), 12u);
-  EXPECT_THAT(plan.SettingsOf(9), ElementsAre("edge-mid", "2", "200000000"));
+  EXPECT_THAT(plan.SettingsOf(9), ElementsAre("edge-mid", "2", "200e6"));
   const SweepRow row = PriceDesign(plan, 9);
   ChipDesign design = Named("edge-mid");
   design.arrays = 2;
