@@ -1,6 +1,7 @@
 // What a chip can do: the documents' applications judged anew; and for a speed that is wanted, the least change
 // of the chip that reaches it and the largest model that it runs as it is.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <functional>
 #include <optional>
@@ -29,9 +30,11 @@ struct FeasibilityFlags {
   double clock_mhz = limits.clock_hz / 1e6, memory_gb_s = limits.memory_bytes_s / 1e9;
 };
 
-std::string ThreeDigits(double value) { return Number(value, value >= 99.95 ? "%.0f" : "%.3g"); }
+std::string ThreeDigits(double value) {
+  return value >= 99.95 && value < 1e15 ? Grouped(static_cast<uint64_t>(std::llround(value))) : Number(value, "%.3g");
+}
 
-// "2.3 times fast enough", "86 times too slow"
+// "2.3x as fast", "86x too slow"
 std::string RatioText(double ratio) {
   return ratio >= 1 ? StrCat(ThreeDigits(ratio), "x as fast") : StrCat(ThreeDigits(1 / ratio), "x too slow");
 }

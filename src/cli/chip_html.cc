@@ -54,7 +54,7 @@ std::string PhaseBar(const ChipDesign& design, const ChipCost& cost, double widt
     if (phase.share <= 0) continue;
     const double w = phase.share * width;
     bar += StrCat("<rect class=", phase.css, " x=", x, " y=0 width=", std::max(0.0, w - (w > 4 ? 2 : 0)), " height=",
-                  height, " data-tip=\"", phase.name, ": ", Percent(phase.share), "\"></rect>");
+                  height, " data-tip=\"", phase.name, ": ", PercentText(phase.share), "\"></rect>");
     x += w;
   }
   return bar + "</svg>";
@@ -64,7 +64,7 @@ std::string PhaseLegend(const ChipDesign& design, const ChipCost& cost) {
   std::string legend = "<ul class=legend>";
   for (const Phase& phase : PhasesOf(design, cost)) {
     if (phase.share > 0) {
-      legend += StrCat("<li><i class=", phase.css, "></i>", phase.name, " ", Percent(phase.share), "</li>");
+      legend += StrCat("<li><i class=", phase.css, "></i>", phase.name, " ", PercentText(phase.share), "</li>");
     }
   }
   return legend + "</ul>";
@@ -88,12 +88,12 @@ std::string ProductTable(const ChipDesign& design, const Workload& work, const W
                    "</th><td>", Grouped(p.m), " &times; ", Grouped(p.n), " &times; ", Grouped(p.k), "</td><td>",
                    Grouped(c.tiles), "</td><td>", Grouped(c.cycles), "</td><td>", HumanSeconds(c.seconds),
                    "</td><td class=wide><div style=\"width:", std::max(1.0, width), "%\">",
-                   PhaseBar(design, c, 200, 12), "</div></td><td>", Percent(c.utilisation()), "</td><td>",
+                   PhaseBar(design, c, 200, 12), "</div></td><td>", PercentText(c.utilisation()), "</td><td>",
                    BoundText(design, c), "</td></tr>");
   }
   const ChipCost& t = cost.total;
   rows += StrCat("<tr class=sum><th>all</th><td></td><td>", Grouped(t.tiles), "</td><td>", Grouped(t.cycles),
-                 "</td><td>", HumanSeconds(t.seconds), "</td><td></td><td>", Percent(t.utilisation()), "</td><td>",
+                 "</td><td>", HumanSeconds(t.seconds), "</td><td></td><td>", PercentText(t.utilisation()), "</td><td>",
                  BoundText(design, t), "</td></tr>");
   return StrCat("<div class=scroll><table><thead><tr><th>product</th><th>m &times; n &times; k</th><th>tiles</th>"
                 "<th>cycles</th><th>time</th><th>by phase</th><th>used</th><th>bound</th></tr></thead><tbody>",
@@ -150,7 +150,7 @@ std::string Plot(const SweepPlan& plan, const SweepResult& result) {
     return StrCat("<circle class=\"", css, "\" cx=", Number(frame.X(x, row.area_mm2), "%.1f"), " cy=",
                   Number(frame.Y(y, row.tok_s), "%.1f"), " r=", radius, " data-row=", row.number, " data-tip=\"",
                   Escaped(SettingsText(plan, row.number)), "\n", Short(row.tok_s), " tok/s, ", Short(row.area_mm2),
-                  " mm\u00b2, ", HumanJoules(row.joules_token), " a token, ", Percent(row.utilisation), " used\"></circle>");
+                  " mm\u00b2, ", HumanJoules(row.joules_token), " a token, ", PercentText(row.utilisation), " used\"></circle>");
   };
   for (const SweepRow& row : result.sample) svg += point(row, "other", 2.5);
   for (const SweepRow& row : result.front) {
@@ -178,7 +178,7 @@ std::string FrontTable(const SweepPlan& plan, const SweepResult& result) {
     rows += StrCat("<tr data-row=", row.number, ">");
     for (const std::string& setting : plan.SettingsOf(row.number)) rows += StrCat("<td>", Escaped(setting), "</td>");
     rows += StrCat("<td>", Short(row.tok_s), "</td><td>", HumanJoules(row.joules_token), "</td><td>", Short(row.area_mm2),
-                   "</td><td>", Percent(row.utilisation), "</td><td>", Short(row.peak_gops), "</td></tr>");
+                   "</td><td>", PercentText(row.utilisation), "</td><td>", Short(row.peak_gops), "</td></tr>");
   }
   return StrCat("<div class=scroll><table><thead><tr>", heads,
                 "<th>tok/s</th><th>a token</th><th>mm&sup2;</th><th>used</th><th>peak GOPS</th></tr></thead><tbody>", rows,
@@ -238,13 +238,13 @@ std::string ChipHtml(const ChipDesign& design, const Workload& work, uint64_t to
                             Escaped(first), "</p><figure>", LitRowsSvg(design.rows, design.cols, lit), "</figure>");
   body += StrCat("<div class=tiles>", Tile(HumanSeconds(total.seconds), StrCat("a ", work.unit)),
                  Tile(Short(static_cast<double>(tokens) / total.seconds), work.unit == "token" ? "tokens a second" : "rows a second"),
-                 Tile(Percent(total.utilisation()), "of the multiply-adds used"),
+                 Tile(PercentText(total.utilisation()), "of the multiply-adds used"),
                  Tile(BoundText(design, total), "takes most of the time"),
                  Tile(HumanJoules(total.joules.total()), StrCat("a ", work.unit, ", of what is counted")), "</div>");
   body += StrCat("<h2>Time by phase</h2>", PhaseBar(design, total, 1000, 36), PhaseLegend(design, total),
                  "<h2>Products</h2>", ProductTable(design, work, cost), FieldTable(design),
                  "<p class=note>Priced by closed form, which the cycle simulator and the RTL prove. Used: the share of "
-                 "the chip's multiply-adds that the model needed. ", Escaped(design.summary), ". Source: ",
+                 "the chip's multiply-adds that the model needed. ", Escaped(design.name), ": ", Escaped(design.summary), ". Source: ",
                  Escaped(design.source), ".</p>");
   return Page(StrCat(work.name, " on ", design.name), body);
 }

@@ -75,7 +75,7 @@ std::string FrontText(const SweepPlan& plan, const SweepResult& result) {
     const SweepRow& row = result.front[i];
     std::vector<std::string> cells = plan.SettingsOf(row.number);
     for (const std::string& cell : {Number(row.tok_s, "%.4g"), HumanJoules(row.joules_token), Number(row.area_mm2, "%.3g"),
-                                    Percent(row.utilisation), Number(row.peak_gops, "%.4g")}) {
+                                    PercentText(row.utilisation), Number(row.peak_gops, "%.4g")}) {
       cells.push_back(cell);
     }
     table.Add(cells);

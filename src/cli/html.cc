@@ -48,7 +48,7 @@ details{margin-top:24px}summary{cursor:pointer;margin-bottom:8px}details table{w
 #tip{position:fixed;display:none;max-width:320px;padding:8px 10px;border-radius:6px;background:var(--ink);color:var(--page);
 font-size:13px;line-height:1.4;white-space:pre-line;pointer-events:none;z-index:1}
 @media (max-width:600px){body{padding:16px 12px 32px}h1{font-size:22px}th,td{padding:6px 8px}
-.array{min-width:560px}.plot{min-width:520px}}
+.plot text{font-size:18px}.plot circle{stroke-width:1}}
 )css";
 
 constexpr std::string_view kScript = R"js(
