@@ -1,5 +1,5 @@
-// What a chip can do: the documents' applications judged anew; and for a speed that is wanted, the least change
-// of the chip that reaches it and the largest model that it runs as it is.
+// What a chip can do: the documents' applications judged anew; and for a speed that is wanted, the least
+// change of the chip that reaches it and the largest model that it runs as it is.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -31,7 +31,8 @@ struct FeasibilityFlags {
 };
 
 std::string ThreeDigits(double value) {
-  return value >= 99.95 && value < 1e15 ? Grouped(static_cast<uint64_t>(std::llround(value))) : Number(value, "%.3g");
+  return value >= 99.95 && value < 1e15 ? Grouped(static_cast<uint64_t>(std::llround(value)))
+                                        : Number(value, "%.3g");
 }
 
 // "2.3x as fast", "86x too slow"
@@ -48,12 +49,14 @@ void PrintVerdicts(const ChipDesign& design, AttentionOn attention) {
   for (const Verdict& v : JudgeApplications(design, attention)) {
     const Application& a = *v.application;
     table.Add({a.what, SpeedText(a.want.unit, a.want.value), SpeedText(a.want.unit, v.speed.value),
-               RatioText(v.speed.ratio), Stars(v.stars), a.claimed_stars == 0 ? "" : Stars(a.claimed_stars), a.claim});
+               RatioText(v.speed.ratio), Stars(v.stars), a.claimed_stars == 0 ? "" : Stars(a.claimed_stars),
+               a.claim});
   }
-  std::printf("What %s can do (priced, one token at a time)\n%s"
-              "***** twice as fast as wanted or more, **** fast enough, *** a tenth of it, ** a hundredth, * less.\n"
-              "What would help: edgewise chip feasibility --chip %s --application tinyllama\n",
-              Bold(design.name).c_str(), table.ToText().c_str(), design.name.c_str());
+  std::printf(
+      "What %s can do (priced, one token at a time)\n%s"
+      "***** twice as fast as wanted or more, **** fast enough, *** a tenth of it, ** a hundredth, * less.\n"
+      "What would help: edgewise chip feasibility --chip %s --application tinyllama\n",
+      Bold(design.name).c_str(), table.ToText().c_str(), design.name.c_str());
 }
 
 Json VerdictsJson(const ChipDesign& design, AttentionOn attention) {
@@ -130,7 +133,8 @@ Wish WishOf(const FeasibilityFlags& flags) {
   }
   const WorkFlags& work = flags.work;
   if (work.tokens != 1) {
-    throw Error(ErrorCode::kUsage, "--tokens is what --want finds out: leave it out (--max-tokens limits it)");
+    throw Error(ErrorCode::kUsage,
+                "--tokens is what --want finds out: leave it out (--max-tokens limits it)");
   }
   const Workload one = work.Load();
   const bool decodes = one.unit == "token";
@@ -162,11 +166,13 @@ std::string RemedyTable(const std::vector<Remedy>& remedies, size_t changes, Spe
 }
 
 std::string LimitsText(const ChangeLimits& l) {
-  return StrCat("Limits: clock ", Number(l.clock_hz / 1e6, "%.4g"), " MHz, memory ",
-                Number(l.memory_bytes_s / 1e9, "%.4g"), " GB/s, tiles of ", l.size, " in each dimension, ", l.arrays,
-                " arrays, ", l.chips, " chips, ", l.tokens, " tokens at once (a batch, or speculation that is always "
-                "right: what each of them waits is the whole step).\nCost: area, as a multiple of the chip's as it is "
-                "(multipliers and memories; packed multipliers share the silicon of wide ones).\n");
+  return StrCat(
+      "Limits: clock ", Number(l.clock_hz / 1e6, "%.4g"), " MHz, memory ",
+      Number(l.memory_bytes_s / 1e9, "%.4g"), " GB/s, tiles of ", l.size, " in each dimension, ", l.arrays,
+      " arrays, ", l.chips, " chips, ", l.tokens,
+      " tokens at once (a batch, or speculation that is always "
+      "right: what each of them waits is the whole step).\nCost: area, as a multiple of the chip's as it is "
+      "(multipliers and memories; packed multipliers share the silicon of wide ones).\n");
 }
 
 void PrintLargest(const ChipDesign& design, const Want& want, AttentionOn attention) {
@@ -177,39 +183,44 @@ void PrintLargest(const ChipDesign& design, const Want& want, AttentionOn attent
   }
   const std::string speed = SpeedText(want.unit, want.value);
   if (best == nullptr) {
-    std::printf("At %s this chip as it is runs none of the named models; the smallest, %s, gives %s.\n", speed.c_str(),
-                largest.rows.front().name.c_str(), SpeedText(want.unit, largest.rows.front().tok_s).c_str());
+    std::printf("At %s this chip as it is runs none of the named models; the smallest, %s, gives %s.\n",
+                speed.c_str(), largest.rows.front().name.c_str(),
+                SpeedText(want.unit, largest.rows.front().tok_s).c_str());
   } else {
     std::printf("The largest named model that this chip as it is runs at %s: %s, at %s.\n", speed.c_str(),
                 best->name.c_str(), SpeedText(want.unit, best->tok_s).c_str());
   }
   std::printf("In weights: %sM one token at a time", Number(largest.weights_alone / 1e6, "%.4g").c_str());
   if (design.rows > 1) {
-    std::printf(", %sM with %u tokens at once", Number(largest.weights_full / 1e6, "%.4g").c_str(), design.rows);
+    std::printf(", %sM with %u tokens at once", Number(largest.weights_full / 1e6, "%.4g").c_str(),
+                design.rows);
   }
   std::puts(" (layers of 4096 x 4096, priced).");
 }
 
-void PrintRemedies(const Wish& wish, const ChipDesign& design, const SearchResult& found, AttentionOn attention,
-                   const ChangeLimits& limits) {
+void PrintRemedies(const Wish& wish, const ChipDesign& design, const SearchResult& found,
+                   AttentionOn attention, const ChangeLimits& limits) {
   const SpeedUnit unit = wish.want.unit;
-  std::printf("%s on %s: %s (%s), %s is the bound. Wanted: %s: %s.\n\n", wish.what.c_str(), Bold(design.name).c_str(),
-              SpeedText(unit, found.now.value).c_str(), HumanSeconds(found.now.seconds).c_str(),
-              BoundText(design, found.now.cost).c_str(), SpeedText(unit, wish.want.value).c_str(),
-              RatioText(found.now.ratio).c_str());
+  std::printf("%s on %s: %s (%s), %s is the bound. Wanted: %s: %s.\n\n", wish.what.c_str(),
+              Bold(design.name).c_str(), SpeedText(unit, found.now.value).c_str(),
+              HumanSeconds(found.now.seconds).c_str(), BoundText(design, found.now.cost).c_str(),
+              SpeedText(unit, wish.want.value).c_str(), RatioText(found.now.ratio).c_str());
   if (found.now.ratio >= 1) {
     std::puts("Nothing has to change.");
   } else if (found.remedies.empty()) {
     const Remedy& r = found.fastest;
-    std::printf("No single change and no two of them reach it within these limits: of %s that were priced the fastest\n"
-                "gives %s, %s (%s; bound by %s).\n",
-                Grouped(found.tried).c_str(), SpeedText(unit, r.speed.value).c_str(),
-                RatioText(r.speed.ratio).c_str(), r.changes.empty() ? "the chip as it is" : ChangesText(r).c_str(),
-                BoundText(r.design, r.speed.cost).c_str());
+    std::printf(
+        "No single change and no two of them reach it within these limits: of %s that were priced the "
+        "fastest\n"
+        "gives %s, %s (%s; bound by %s).\n",
+        Grouped(found.tried).c_str(), SpeedText(unit, r.speed.value).c_str(),
+        RatioText(r.speed.ratio).c_str(), r.changes.empty() ? "the chip as it is" : ChangesText(r).c_str(),
+        BoundText(r.design, r.speed.cost).c_str());
   } else {
     const bool one = found.remedies.front().changes.size() == 1;
     if (one) {
-      std::printf("One change (the cheapest of each sort)\n%s\n", RemedyTable(found.remedies, 1, unit, 10).c_str());
+      std::printf("One change (the cheapest of each sort)\n%s\n",
+                  RemedyTable(found.remedies, 1, unit, 10).c_str());
     } else {
       std::puts("No single change reaches it.");
     }
@@ -234,7 +245,8 @@ Json RemedyJson(const Remedy& r) {
   return json;
 }
 
-void PrintRemediesJson(const Wish& wish, const ChipDesign& design, const SearchResult& found, AttentionOn attention) {
+void PrintRemediesJson(const Wish& wish, const ChipDesign& design, const SearchResult& found,
+                       AttentionOn attention) {
   Json remedies = Json::Array(), json = Json::Object();
   for (const Remedy& r : found.remedies) remedies.Push(RemedyJson(r));
   json.Set("chip", design.name)
@@ -298,9 +310,11 @@ VerbMain Add(Flags& flags) {
   flags.AddChoice("--attention", options->attention, {"chip", "host", "none"},
                   "who multiplies queries, keys and values; none: nobody, as the documents count");
   flags.Group("The least change");
-  flags.Add("--want", options->want, "tok_s=N|ms=N|rtf=N", "a speed to reach: tokens a second, milliseconds, time "
+  flags.Add("--want", options->want, "tok_s=N|ms=N|rtf=N",
+            "a speed to reach: tokens a second, milliseconds, time "
             "over duration");
-  flags.Add("--application", options->application, "NAME", "of what: keyword, speech, tinyllama, ... (a wrong one "
+  flags.Add("--application", options->application, "NAME",
+            "of what: keyword, speech, tinyllama, ... (a wrong one "
             "lists all), with its own speed unless --want gives one; otherwise of the model");
   options->work.AddTo(flags);
   flags.Add("--max-clock", options->clock_mhz, "MHZ", "no faster clock");
@@ -308,7 +322,8 @@ VerbMain Add(Flags& flags) {
   flags.Add("--max-size", options->limits.size, "N", "no larger dimension of a tile");
   flags.Add("--max-arrays", options->limits.arrays, "N", "no more arrays");
   flags.Add("--max-chips", options->limits.chips, "N", "no more chips");
-  flags.Add("--max-tokens", options->limits.tokens, "N", "no more tokens at once; 1: no batch, no speculation");
+  flags.Add("--max-tokens", options->limits.tokens, "N",
+            "no more tokens at once; 1: no batch, no speculation");
   return [options] { return Feasibility(*options); };
 }
 
@@ -318,14 +333,18 @@ const Verb kChipFeasibilityVerb = {
     .name = "chip feasibility",
     .summary = "what a chip can do, and the least that must change for more",
     .description =
-        "Judges the documents' applications on a chip by one rule, each verdict with its number, beside what the "
-        "documents say. With --want or --application: the smallest change of the chip that reaches a speed (one "
-        "change, then two), what it costs in area, what bounds it then, and the largest model that the chip runs at "
+        "Judges the documents' applications on a chip by one rule, each verdict with its number, beside what "
+        "the "
+        "documents say. With --want or --application: the smallest change of the chip that reaches a speed "
+        "(one "
+        "change, then two), what it costs in area, what bounds it then, and the largest model that the chip "
+        "runs at "
         "that speed as it is.",
-    .examples = "edgewise chip feasibility --chip compact-532\n"
-                "edgewise chip feasibility --all\n"
-                "edgewise chip feasibility --chip compact-532 --model tinyllama-1.1b --want tok_s=1\n"
-                "edgewise chip feasibility --chip edge-mid --application speech\n",
+    .examples =
+        "edgewise chip feasibility --chip compact-532\n"
+        "edgewise chip feasibility --all\n"
+        "edgewise chip feasibility --chip compact-532 --model tinyllama-1.1b --want tok_s=1\n"
+        "edgewise chip feasibility --chip edge-mid --application speech\n",
     .add = Add};
 
 }  // namespace edgewise

@@ -28,7 +28,8 @@ size_t CountOf(std::string_view text, std::string_view part) {
 
 // What a browser would fetch.
 void ExpectSelfContained(const std::string& page) {
-  for (const char* part : {"src=", "href=", "@import", "url(", "fetch("}) EXPECT_THAT(page, Not(HasSubstr(part)));
+  for (const char* part : {"src=", "href=", "@import", "url(", "fetch("})
+    EXPECT_THAT(page, Not(HasSubstr(part)));
   std::string rest = page;
   for (size_t at = rest.find("http"); at != std::string::npos; at = rest.find("http", at + 1)) {
     EXPECT_EQ(rest.substr(at, 26), "http://www.w3.org/2000/svg");  // a name, not an address
@@ -59,7 +60,8 @@ TEST(ChipHtml, PagesStandAlone) {
   EXPECT_THAT(page, HasSubstr("prefers-color-scheme"));
   EXPECT_EQ(CountOf(page, "class=\"lit\""), 8u);
 
-  SweepPlan plan{.bases = {design}, .axes = {ParseSweepAxis("array.macs=1,2,4,600")}, .task = {}, .task_name = "a & b"};
+  SweepPlan plan{
+      .bases = {design}, .axes = {ParseSweepAxis("array.macs=1,2,4,600")}, .task = {}, .task_name = "a & b"};
   plan.task = TaskOfNetwork("tinyllama-1.1b", {});
   const SweepResult result = RunSweep(plan, {});
   const std::string sweep = SweepHtml(plan, result);
@@ -70,13 +72,15 @@ TEST(ChipHtml, PagesStandAlone) {
 }
 
 TEST(ChipHtml, AnEmptyFrontIsSaid) {
-  SweepPlan plan{.bases = {Named("edge-mid")}, .axes = {ParseSweepAxis("array.macs=2,3")}, .task = {}, .task_name = "x"};
+  SweepPlan plan{
+      .bases = {Named("edge-mid")}, .axes = {ParseSweepAxis("array.macs=2,3")}, .task = {}, .task_name = "x"};
   plan.task = TaskOfNetwork("tinyllama-1.1b", {});
   EXPECT_THAT(SweepHtml(plan, RunSweep(plan, {})), HasSubstr("None is possible"));
 }
 
 TEST(Html, AxesHoldTheirValuesAndTicks) {
-  for (const std::vector<double>& values : {std::vector<double>{1, 1000}, {0.5, 0.5}, {0, 0}, {0, 7}, {3, 4, 5}, {1e-9, 1e9}}) {
+  for (const std::vector<double>& values :
+       {std::vector<double>{1, 1000}, {0.5, 0.5}, {0, 0}, {0, 7}, {3, 4, 5}, {1e-9, 1e9}}) {
     const PlotAxis axis = PlotAxis::Fit(values);
     for (const double value : values) {
       EXPECT_GE(axis.At(value), -1e-9);

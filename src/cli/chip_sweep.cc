@@ -38,12 +38,14 @@ SweepPlan PlanOf(const SweepFlags& flags) {
   if (plan.bases.empty()) plan.bases.push_back(catalog.Find(ChipFlags().chip));
   for (const std::string& axis : flags.over) plan.axes.push_back(ParseSweepAxis(axis));
   if (plan.axes.empty() && plan.bases.size() == 1) {
-    throw Error(ErrorCode::kUsage, "a sweep of one design: say what to vary (--over array.clock_hz=100e6:1e9:100e6), "
-                                   "or name several chips (--chip A --chip B)");
+    throw Error(ErrorCode::kUsage,
+                "a sweep of one design: say what to vary (--over array.clock_hz=100e6:1e9:100e6), "
+                "or name several chips (--chip A --chip B)");
   }
   plan.task = {{{flags.work.Load(), 1}}, static_cast<double>(flags.work.tokens), 0};
-  plan.task_name = flags.work.tokens == 1 ? plan.task.parts[0].work.name
-                                          : StrCat(plan.task.parts[0].work.name, ", ", plan.task.parts[0].work.unit);
+  plan.task_name = flags.work.tokens == 1
+                       ? plan.task.parts[0].work.name
+                       : StrCat(plan.task.parts[0].work.name, ", ", plan.task.parts[0].work.unit);
   plan.attention = AttentionNamed(flags.attention);
   return plan;
 }
@@ -74,8 +76,9 @@ std::string FrontText(const SweepPlan& plan, const SweepResult& result) {
   for (size_t i = 0; i < std::min(kMostRows, result.front.size()); ++i) {
     const SweepRow& row = result.front[i];
     std::vector<std::string> cells = plan.SettingsOf(row.number);
-    for (const std::string& cell : {Number(row.tok_s, "%.4g"), HumanJoules(row.joules_token), Number(row.area_mm2, "%.3g"),
-                                    PercentText(row.utilisation), Number(row.peak_gops, "%.4g")}) {
+    for (const std::string& cell :
+         {Number(row.tok_s, "%.4g"), HumanJoules(row.joules_token), Number(row.area_mm2, "%.3g"),
+          PercentText(row.utilisation), Number(row.peak_gops, "%.4g")}) {
       cells.push_back(cell);
     }
     table.Add(cells);
@@ -89,8 +92,8 @@ void PrintText(const SweepFlags& flags, const SweepPlan& plan, const SweepResult
   if (result.resumed > 0) std::printf(", %s were in the file", Grouped(result.resumed).c_str());
   std::puts(".");
   if (result.refused > 0) {
-    std::printf("%s combinations are no possible chip, the first because %s.\n", Grouped(result.refused).c_str(),
-                result.first_refusal.c_str());
+    std::printf("%s combinations are no possible chip, the first because %s.\n",
+                Grouped(result.refused).c_str(), result.first_refusal.c_str());
   }
   if (!result.front.empty()) {
     std::printf("%s not beaten in speed, joules a token and area at once%s:\n%s",
@@ -132,20 +135,21 @@ int Sweep(const SweepFlags& flags) {
   const double estimate = EstimateSeconds(plan, designs, threads);
   std::fprintf(stderr, "%s designs, about %s\n", Grouped(designs).c_str(), DurationText(estimate).c_str());
   if (estimate >= kDay && !flags.yes) {
-    throw Error(ErrorCode::kUsage, StrCat("this sweep would take ", DurationText(estimate), " for ", Grouped(designs),
-                                          " designs: take fewer values, or say --yes"));
+    throw Error(ErrorCode::kUsage, StrCat("this sweep would take ", DurationText(estimate), " for ",
+                                          Grouped(designs), " designs: take fewer values, or say --yes"));
   }
   const InterruptGuard interrupt(InterruptGuard::Of::kAnyEnd);
   Progress progress("sweep");
   const Seconds start = Now();
-  const SweepResult result = RunSweep(plan, {.csv = flags.csv.value_or(""), .threads = threads, .progress = [&](uint64_t done) {
-                                               progress.Show(done, designs);
-                                               return !interrupt.flag();
-                                             }});
+  const SweepResult result =
+      RunSweep(plan, {.csv = flags.csv.value_or(""), .threads = threads, .progress = [&](uint64_t done) {
+                        progress.Show(done, designs);
+                        return !interrupt.flag();
+                      }});
   progress.Clear();
   if (!result.finished) {
-    throw Error(ErrorCode::kIo, StrCat("stopped after ", Grouped(result.designs), " of ", Grouped(designs), " designs",
-                                       flags.csv ? ": the same command goes on from there" : ""));
+    throw Error(ErrorCode::kIo, StrCat("stopped after ", Grouped(result.designs), " of ", Grouped(designs),
+                                       " designs", flags.csv ? ": the same command goes on from there" : ""));
   }
   if (flags.html) WriteHtml(*flags.html, SweepHtml(plan, result));
   const double seconds = (Now() - start).value();
@@ -159,9 +163,11 @@ int Sweep(const SweepFlags& flags) {
 
 VerbMain Add(Flags& flags) {
   auto options = std::make_shared<SweepFlags>();
-  flags.Add("--chip", options->chips, "NAME", "a chip to vary; several: all of them (compact-532 when not given)");
+  flags.Add("--chip", options->chips, "NAME",
+            "a chip to vary; several: all of them (compact-532 when not given)");
   flags.Add("--over", options->over, "FIELD=VALUES",
-            "values of a field of chip files: array.rows=8,16 or array.clock_hz=100e6:1e9:100e6 (first, last, step); "
+            "values of a field of chip files: array.rows=8,16 or array.clock_hz=100e6:1e9:100e6 (first, "
+            "last, step); "
             "array.rows+array.cols=8,16 sets both; several: all combinations");
   options->work.AddTo(flags);
   flags.AddChoice("--attention", options->attention, {"chip", "host", "none"},
@@ -180,11 +186,14 @@ const Verb kChipSweepVerb = {
     .name = "chip sweep",
     .summary = "many designs on one model, and those that nothing beats",
     .description =
-        "Prices every combination of values on all cores and shows the Pareto front: designs that no other beats in "
+        "Prices every combination of values on all cores and shows the Pareto front: designs that no other "
+        "beats in "
         "tokens a second, joules a token and area at once.",
-    .examples = "edgewise chip sweep --chip edge-mid --over array.cols=2,4,8,16 --over array.clock_hz=50e6:500e6:50e6\n"
-                "edgewise chip sweep --chip compact-532 --chip edge-llm --over array.datapath=int8,int4 --csv s.csv "
-                "--html s.html\n",
+    .examples =
+        "edgewise chip sweep --chip edge-mid --over array.cols=2,4,8,16 --over "
+        "array.clock_hz=50e6:500e6:50e6\n"
+        "edgewise chip sweep --chip compact-532 --chip edge-llm --over array.datapath=int8,int4 --csv s.csv "
+        "--html s.html\n",
     .add = Add};
 
 }  // namespace edgewise

@@ -95,12 +95,14 @@ constexpr auto kTokS = SpeedUnit::kTokensPerSecond;
 constexpr auto kRtf = SpeedUnit::kRealTimeFactor;
 constexpr auto kMs = SpeedUnit::kMilliseconds;
 
+// clang-format off
 constexpr Application kApplications[] = {
     {"keyword", "keyword spotting, DS-CNN small", {kRtf, 1}, "a second of sound in a second", 5,
      "recommended, real time", Keyword},
     {"keyword-256", "keyword spotting, one layer 256 wide on 50 frames", {kRtf, 1},
      "a second of sound in a second; the documents' 256 x 256", 5, "recommended, real time", Keyword256},
-    {"sensor", "sensor data, MLPerf Tiny autoencoder", {kRtf, 1}, "a frame each 32 ms", 4, "sensor data analysis",
+    {"sensor", "sensor data, MLPerf Tiny autoencoder", {kRtf, 1}, "a frame each 32 ms",
+     4, "sensor data analysis",
      Sensor},
     {"text", "text classification, DistilBERT, 8 tokens", {kMs, 100}, "the documents' < 100 ms", 5,
      "recommended, < 100 ms", Text8},
@@ -109,19 +111,24 @@ constexpr Application kApplications[] = {
     {"speech", "speech recognition, Whisper tiny", {kRtf, 1}, "as fast as people speak: 30 s, 100 tokens", 4,
      "recommended, real time", Speech},
     {"image", "images, MobileNet v1", {kMs, 1000}, "an image a second (ours)", 0, "with work: im2col", Image},
-    {"video", "real-time video, MobileNet v1", {kMs, 1000.0 / 30}, "30 images a second", 1, "not suitable", Image},
-    {"mobilellm", "voice assistant, MobileLLM 125M", {kTokS, 5}, "as fast as people read (ours)", 0, "feasible",
+    {"video", "real-time video, MobileNet v1", {kMs, 1000.0 / 30}, "30 images a second", 1, "not suitable",
+     Image},
+    {"mobilellm", "voice assistant, MobileLLM 125M", {kTokS, 5}, "as fast as people read (ours)",
+     0, "feasible",
      MobileLlm},
     {"gpt2", "a language model 768 wide, GPT-2 small", {kTokS, 5}, "as fast as people read (ours)", 0,
      "~21 tokens/s (from one matrix)", Gpt2},
     {"tinyllama", "chat, TinyLlama 1.1B", {kTokS, 1}, "the documents' \"near usable\"", 3,
      "feasible; 96.8 s/token in the other document", TinyLlama},
-    {"llama2-7b", "chat, Llama 2 7B", {kTokS, 20}, "the documents' 20 tokens/s", 1, "42.9 s/token; limited", Llama7b},
+    {"llama2-7b", "chat, Llama 2 7B", {kTokS, 20}, "the documents' 20 tokens/s",
+     1, "42.9 s/token; limited", Llama7b},
     {"llama2-70b", "chat, Llama 2 70B", {kTokS, 20}, "the documents' 20 tokens/s", 0, "unsuitable", Llama70b},
     {"gpt3", "chat, GPT-3 175B", {kTokS, 20}, "the documents' 20 tokens/s", 0, "unsuitable", Gpt3},
-    {"training", "training, TinyLlama 1.1B", {kTokS, 1e6 / 86400}, "fine-tuning on 1M tokens in a day (ours)", 0,
+    {"training", "training, TinyLlama 1.1B",
+     {kTokS, 1e6 / 86400}, "fine-tuning on 1M tokens in a day (ours)", 0,
      "unsuitable: no floating point, no gradients", Training},
 };
+// clang-format on
 
 }  // namespace
 
@@ -132,7 +139,8 @@ const Application& ApplicationNamed(std::string_view name) {
   if (found != std::end(kApplications)) return *found;
   std::string known;
   for (const Application& one : kApplications) known += StrCat(known.empty() ? "" : ", ", one.name);
-  throw Error(ErrorCode::kUsage, StrCat("no application is named '", Printable(name), "': known are ", known));
+  throw Error(ErrorCode::kUsage,
+              StrCat("no application is named '", Printable(name), "': known are ", known));
 }
 
 double MediaSeconds(std::string_view network) {

@@ -1,5 +1,5 @@
-// What people want of a small chip: the applications that the chip's documents judge, each with the speed that
-// makes it useful and what the documents say about it.
+// What people want of a small chip: the applications that the chip's documents judge, each with the speed
+// that makes it useful and what the documents say about it.
 #pragma once
 
 #include <span>
@@ -12,12 +12,12 @@
 namespace edgewise {
 
 struct Application {
-  const char* name;    // "tinyllama"
-  const char* what;    // "TinyLlama 1.1B, chat"
+  const char* name;  // "tinyllama"
+  const char* what;  // "TinyLlama 1.1B, chat"
   Want want;
-  const char* why;     // where the demand comes from
-  int claimed_stars;   // of five, by the documents; 0: they give none
-  const char* claim;   // what else the documents say
+  const char* why;    // where the demand comes from
+  int claimed_stars;  // of five, by the documents; 0: they give none
+  const char* claim;  // what else the documents say
   // The task with so many tokens in a step; those that do not decode are the same for any number.
   Task (*task)(uint64_t tokens);
 };

@@ -53,9 +53,11 @@ class AxisBuilder {
 
 void AddKinds(AxisBuilder& b, const ChipDesign& base, const ChangeLimits& limits) {
   // A bus on which memory is the limit, also when the clock stays as it is.
-  const auto bus = static_cast<uint32_t>(std::clamp(std::ceil(limits.memory_bytes_s / base.clock_hz), 8.0, 65536.0));
+  const auto bus =
+      static_cast<uint32_t>(std::clamp(std::ceil(limits.memory_bytes_s / base.clock_hz), 8.0, 65536.0));
   b.Begin("kind");
-  for (const ArrayKind kind : {ArrayKind::kVector, ArrayKind::kOutputStationary, ArrayKind::kWeightStationary}) {
+  for (const ArrayKind kind :
+       {ArrayKind::kVector, ArrayKind::kOutputStationary, ArrayKind::kWeightStationary}) {
     if (kind == base.kind) continue;
     b.Add(StrCat(NameOf(kind), " array with DMA"), [=](ChipDesign& d) {
       d.kind = kind;
@@ -122,8 +124,8 @@ void AddArrays(AxisBuilder& b, const ChipDesign& base, const ChangeLimits& limit
   }
 }
 
-// Narrower weights share the silicon of a wide multiplier: one becomes several, and area and energy of each go
-// with the bits of a weight.
+// Narrower weights share the silicon of a wide multiplier: one becomes several, and area and energy of each
+// go with the bits of a weight.
 void AddPacking(AxisBuilder& b, const ChipDesign& base) {
   b.Begin("packing");
   for (const Datapath path : {Datapath::kInt8, Datapath::kInt4}) {
@@ -174,8 +176,8 @@ struct Choice {
 
 class Search {
  public:
-  Search(const ChipDesign& base, const std::function<Task(uint64_t)>& task, const Want& want, AttentionOn attention,
-         std::span<const ChangeAxis> axes)
+  Search(const ChipDesign& base, const std::function<Task(uint64_t)>& task, const Want& want,
+         AttentionOn attention, std::span<const ChangeAxis> axes)
       : base_(base), task_(task), want_(want), attention_(attention), axes_(axes), base_cost_(CostOf(base)) {}
 
   SearchResult Run() {
@@ -292,14 +294,16 @@ Want ParseWant(std::string_view text) {
     throw Error(ErrorCode::kUsage, StrCat("what is wanted is '", Printable(text), "': ", kUnitNames[i],
                                           " must be a number from 1e-9 to 1e12"));
   }
-  throw Error(ErrorCode::kUsage, StrCat("what is wanted is '", Printable(text),
-                                        "': it must be tok_s=N (tokens a second), ms=N (milliseconds) or rtf=N "
-                                        "(time over duration)"));
+  throw Error(ErrorCode::kUsage,
+              StrCat("what is wanted is '", Printable(text),
+                     "': it must be tok_s=N (tokens a second), ms=N (milliseconds) or rtf=N "
+                     "(time over duration)"));
 }
 
 std::string SpeedText(SpeedUnit unit, double value) {
   std::array<char, 32> digits;
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::general, 4);
+  const auto end =
+      std::to_chars(digits.data(), digits.data() + digits.size(), value, std::chars_format::general, 4);
   const std::string number(digits.data(), end.ptr);
   switch (unit) {
     case SpeedUnit::kTokensPerSecond: return number + " tok/s";
@@ -311,7 +315,8 @@ std::string SpeedText(SpeedUnit unit, double value) {
 
 Speed SpeedOf(const ChipDesign& design, const Task& task, const Want& want, AttentionOn attention) {
   if (want.unit == SpeedUnit::kRealTimeFactor && task.media_s == 0) {
-    throw Error(ErrorCode::kUsage, "a real-time factor (rtf) is wanted of what has no duration: ask for tok_s or ms");
+    throw Error(ErrorCode::kUsage,
+                "a real-time factor (rtf) is wanted of what has no duration: ask for tok_s or ms");
   }
   Speed speed;
   double longest = -1;
@@ -337,7 +342,8 @@ AttentionOn AttentionNamed(std::string_view name) {
   if (name == "chip") return AttentionOn::kChip;
   if (name == "host") return AttentionOn::kHost;
   if (name == "none") return AttentionOn::kNothing;
-  throw Error(ErrorCode::kUsage, StrCat("attention is '", Printable(name), "': it must be chip, host or none"));
+  throw Error(ErrorCode::kUsage,
+              StrCat("attention is '", Printable(name), "': it must be chip, host or none"));
 }
 
 int StarsOf(double ratio) {

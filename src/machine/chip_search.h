@@ -56,8 +56,8 @@ Speed SpeedOf(const ChipDesign& design, const Task& task, const Want& want, Atte
 // "chip", "host", "none". Throws Error(kUsage) for anything else.
 AttentionOn AttentionNamed(std::string_view name);
 
-// One rule for all: 5 stars: at least twice as fast as wanted; 4: fast enough; 3: at least a tenth of it (more
-// multipliers or clock may do); 2: a hundredth (another chip); 1: less.
+// One rule for all: 5 stars: at least twice as fast as wanted; 4: fast enough; 3: at least a tenth of it
+// (more multipliers or clock may do); 2: a hundredth (another chip); 1: less.
 int StarsOf(double ratio);
 
 // ---- the least change ----
@@ -69,7 +69,7 @@ struct ChangeLimits {
   uint32_t size = 32;              // of an array, each dimension
   uint32_t arrays = 256;
   uint32_t chips = 16;
-  uint64_t tokens = 8;             // at once: a batch, or speculation that is always right
+  uint64_t tokens = 8;  // at once: a batch, or speculation that is always right
 };
 
 // A way to change a chip, or the step that it takes: alternatives from small to large.
@@ -82,8 +82,8 @@ struct ChangeAxis {
   std::string name;
   std::vector<Change> changes;
 };
-// Kind of array, DMA, size, number of arrays, multipliers, packing, sums on the chip, bandwidth, clock, chips,
-// tokens at once: what makes sense for this design. Applied in this order.
+// Kind of array, DMA, size, number of arrays, multipliers, packing, sums on the chip, bandwidth, clock,
+// chips, tokens at once: what makes sense for this design. Applied in this order.
 std::vector<ChangeAxis> ChangesOf(const ChipDesign& design, const ChangeLimits& limits);
 
 struct Remedy {
@@ -103,8 +103,8 @@ struct SearchResult {
   uint64_t tried = 0;
 };
 
-// `task(tokens)` is the task with so many tokens in each step. The area of a chip whose file gives no areas is
-// taken in multiply-adds a cycle.
+// `task(tokens)` is the task with so many tokens in each step. The area of a chip whose file gives no areas
+// is taken in multiply-adds a cycle.
 SearchResult FindLeastChange(const ChipDesign& design, const std::function<Task(uint64_t tokens)>& task,
                              const Want& want, AttentionOn attention, std::span<const ChangeAxis> axes);
 

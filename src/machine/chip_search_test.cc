@@ -27,25 +27,30 @@ TEST(ChipSearch, WantsAreReadAndSlipsRefused) {
   EXPECT_EQ(ParseWant("tok_s=2.5").value, 2.5);
   EXPECT_EQ(ParseWant("rtf=1").unit, SpeedUnit::kRealTimeFactor);
   EXPECT_EQ(ParseWant("ms=100").unit, SpeedUnit::kMilliseconds);
-  for (const char* wrong : {"", "tok_s", "tok_s=", "tok_s=0", "tok_s=-1", "tok_s=nan", "tok_s=inf", "tok_s=1x",
-                            "tokens=1", "ms = 1"}) {
-    EXPECT_THAT(MessageOf(ErrorCode::kUsage, [&] { ParseWant(wrong); }), HasSubstr("what is wanted")) << wrong;
+  for (const char* wrong : {"", "tok_s", "tok_s=", "tok_s=0", "tok_s=-1", "tok_s=nan", "tok_s=inf",
+                            "tok_s=1x", "tokens=1", "ms = 1"}) {
+    EXPECT_THAT(MessageOf(ErrorCode::kUsage, [&] { ParseWant(wrong); }), HasSubstr("what is wanted"))
+        << wrong;
   }
-  EXPECT_THAT(MessageOf(ErrorCode::kUsage, [&] {
-                SpeedOf(Named("compact-532"), Decoder("gpt2-small")(1), ParseWant("rtf=1"), AttentionOn::kChip);
-              }),
+  EXPECT_THAT(MessageOf(ErrorCode::kUsage,
+                        [&] {
+                          SpeedOf(Named("compact-532"), Decoder("gpt2-small")(1), ParseWant("rtf=1"),
+                                  AttentionOn::kChip);
+                        }),
               HasSubstr("no duration"));
 }
 
 TEST(ChipSearch, SpeedIsTheClosedFormsOfAllParts) {
   const ChipDesign design = Named("compact-532");
-  const Speed tiny = SpeedOf(design, Decoder("tinyllama-1.1b")(1), ParseWant("tok_s=1"), AttentionOn::kNothing);
+  const Speed tiny =
+      SpeedOf(design, Decoder("tinyllama-1.1b")(1), ParseWant("tok_s=1"), AttentionOn::kNothing);
   EXPECT_EQ(tiny.cost.cycles, 8'598'618'112u);
   EXPECT_NEAR(tiny.value, 1 / 85.98618112, 1e-9);
   EXPECT_NEAR(tiny.ratio, 1 / 85.98618112, 1e-9);
   Task twice = Decoder("tinyllama-1.1b")(1);
   twice.parts[0].times = 2;
-  EXPECT_NEAR(SpeedOf(design, twice, ParseWant("ms=100"), AttentionOn::kNothing).value, 2 * 85986.18112, 1e-3);
+  EXPECT_NEAR(SpeedOf(design, twice, ParseWant("ms=100"), AttentionOn::kNothing).value, 2 * 85986.18112,
+              1e-3);
 }
 
 // All ways to pick at most two axes and one change of each; the cheapest that reach, as the header words it.
@@ -85,16 +90,16 @@ Cheapest Exhaustive(const ChipDesign& base, const std::function<Task(uint64_t)>&
     }
   }
   const auto alone = [&](std::pair<size_t, size_t> change) {
-    return std::ranges::any_of(picks, [&](const Pick& p) {
-      return p.reaches && p.changes.size() == 1 && p.changes[0] == change;
-    });
+    return std::ranges::any_of(
+        picks, [&](const Pick& p) { return p.reaches && p.changes.size() == 1 && p.changes[0] == change; });
   };
   Cheapest best;
   for (const Pick& p : picks) {
     if (!p.reaches) continue;
     best.any = true;
     if (p.changes.size() == 1) best.one = std::min(best.one, p.area);
-    if (p.changes.size() == 2 && !alone(p.changes[0]) && !alone(p.changes[1])) best.two = std::min(best.two, p.area);
+    if (p.changes.size() == 2 && !alone(p.changes[0]) && !alone(p.changes[1]))
+      best.two = std::min(best.two, p.area);
   }
   return best;
 }
@@ -135,9 +140,8 @@ TEST(ChipSearch, RemediesComeWithFewestChangesThenLeastArea) {
   const SearchResult found = FindLeastChange(base, Decoder("tinyllama-1.1b"), ParseWant("tok_s=1"),
                                              AttentionOn::kChip, ChangesOf(base, {}));
   ASSERT_GE(found.remedies.size(), 2u);
-  EXPECT_TRUE(std::ranges::is_sorted(found.remedies, {}, [](const Remedy& r) {
-    return std::pair(r.changes.size(), r.area_ratio);
-  }));
+  EXPECT_TRUE(std::ranges::is_sorted(
+      found.remedies, {}, [](const Remedy& r) { return std::pair(r.changes.size(), r.area_ratio); }));
   for (const Remedy& r : found.remedies) EXPECT_LE(r.changes.size(), 2u);
 }
 
@@ -166,12 +170,13 @@ TEST(ChipApplications, TheDocumentedChipDoesNotDoWhatItsDocumentsSay) {
   const auto at = [&](std::string_view name) {
     return *std::ranges::find_if(verdicts, [&](const Verdict& v) { return v.application->name == name; });
   };
-  EXPECT_NEAR(at("text").speed.value, 3397, 1);         // ms; the documents say less than 100
+  EXPECT_NEAR(at("text").speed.value, 3397, 1);  // ms; the documents say less than 100
   EXPECT_NEAR(at("text-128").speed.value, 54358, 10);
-  EXPECT_GT(at("speech").speed.value, 5);               // times slower than real time
+  EXPECT_GT(at("speech").speed.value, 5);  // times slower than real time
   EXPECT_EQ(at("tinyllama").stars, 2);
   EXPECT_EQ(at("llama2-7b").stars, 1);
-  EXPECT_THAT(MessageOf(ErrorCode::kUsage, [] { ApplicationNamed("chess"); }), HasSubstr("known are keyword"));
+  EXPECT_THAT(MessageOf(ErrorCode::kUsage, [] { ApplicationNamed("chess"); }),
+              HasSubstr("known are keyword"));
 }
 
 TEST(ChipApplications, StarsHaveOneRule) {

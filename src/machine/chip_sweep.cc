@@ -46,7 +46,8 @@ std::string NumberText(double value) {
   std::array<char, 32> digits;
   const bool whole = std::abs(value) < 1e15 && value == std::floor(value);
   const auto format = whole ? std::chars_format::fixed : std::chars_format::general;
-  return std::string(digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value, format).ptr);
+  return std::string(digits.data(),
+                     std::to_chars(digits.data(), digits.data() + digits.size(), value, format).ptr);
 }
 
 // "first:last:step".
@@ -55,12 +56,14 @@ std::vector<std::string> ValuesOfRange(const std::string& name, std::string_view
   double first = 0, last = 0, step = 0;
   if (parts.size() != 3 || !ReadNumber(parts[0], first) || !ReadNumber(parts[1], last) ||
       !ReadNumber(parts[2], step) || !(step > 0) || last < first) {
-    throw Error(ErrorCode::kUsage, StrCat(name, "=", Printable(text), ": a range is FIRST:LAST:STEP, three numbers "
+    throw Error(ErrorCode::kUsage, StrCat(name, "=", Printable(text),
+                                          ": a range is FIRST:LAST:STEP, three numbers "
                                           "with FIRST <= LAST and STEP above 0"));
   }
   const double count = std::floor((last - first) / step * (1 + 1e-12) + 1e-9) + 1;
   if (count > static_cast<double>(kMostValues)) {
-    throw Error(ErrorCode::kLimit, StrCat(name, "=", Printable(text), ": more than ", kMostValues, " values"));
+    throw Error(ErrorCode::kLimit,
+                StrCat(name, "=", Printable(text), ": more than ", kMostValues, " values"));
   }
   std::vector<std::string> values;
   for (uint64_t i = 0; i < static_cast<uint64_t>(count); ++i) {
@@ -88,8 +91,9 @@ std::string HexText(uint64_t hash) {
 std::string HeaderText(const SweepPlan& plan) {
   std::string columns = "number,chip";
   for (const SweepAxis& axis : plan.axes) columns += StrCat(",", axis.name());
-  return StrCat("# edgewise chip sweep ", HexText(plan.Hash()), ": ", plan.designs(), " designs, ", plan.task_name,
-                "\n", columns, ",tok_s,joules_token,area_mm2,utilisation,peak_gops,refused\n");
+  return StrCat("# edgewise chip sweep ", HexText(plan.Hash()), ": ", plan.designs(), " designs, ",
+                plan.task_name, "\n", columns,
+                ",tok_s,joules_token,area_mm2,utilisation,peak_gops,refused\n");
 }
 
 std::string RowText(const SweepPlan& plan, const SweepRow& row) {
@@ -245,14 +249,16 @@ std::string SweepAxis::name() const {
 SweepAxis ParseSweepAxis(std::string_view text) {
   const size_t equals = text.find('=');
   if (equals == std::string_view::npos || equals == 0 || equals + 1 == text.size()) {
-    throw Error(ErrorCode::kUsage, StrCat("'", Printable(text), "': what to vary is FIELD=VALUE,VALUE,... or "
+    throw Error(ErrorCode::kUsage, StrCat("'", Printable(text),
+                                          "': what to vary is FIELD=VALUE,VALUE,... or "
                                           "FIELD=FIRST:LAST:STEP"));
   }
   SweepAxis axis;
   axis.fields = Split(text.substr(0, equals), '+');
   const std::string_view values = text.substr(equals + 1);
-  axis.values = values.find(':') == std::string_view::npos ? Split(values, ',')
-                                                           : ValuesOfRange(std::string(text.substr(0, equals)), values);
+  axis.values = values.find(':') == std::string_view::npos
+                    ? Split(values, ',')
+                    : ValuesOfRange(std::string(text.substr(0, equals)), values);
   if (axis.values.size() > kMostValues) {
     throw Error(ErrorCode::kLimit, StrCat(Printable(axis.name()), " has more than ", kMostValues, " values"));
   }
@@ -354,8 +360,9 @@ std::vector<SweepRow> ParetoFront(std::vector<SweepRow> rows) {
   std::vector<uint32_t> order(rows.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<uint32_t>(i);
   std::ranges::sort(order, {}, [&](uint32_t i) { return key(rows[i]); });
-  // Least area of those at least as fast, by joules: areas fall along the map. A row is beaten by one that came
-  // before it if that needs neither more joules nor more area; equals come in a row and share their fate.
+  // Least area of those at least as fast, by joules: areas fall along the map. A row is beaten by one that
+  // came before it if that needs neither more joules nor more area; equals come in a row and share their
+  // fate.
   std::map<double, double> stairs;
   std::vector<char> keep(rows.size(), 0);
   for (size_t at = 0; at < order.size(); ++at) {

@@ -20,8 +20,8 @@ struct SweepAxis {
   std::string name() const;  // "array.rows+array.cols"
 };
 // "array.rows=8,16,32", "array.rows+array.cols+array.depth=8,16" (set together),
-// "array.clock_hz=100e6:1e9:100e6" (first, last, step). Throws Error(kUsage) for an unknown field, no value, a
-// value that the field cannot have, a range that ends before it begins; Error(kLimit) for too many values.
+// "array.clock_hz=100e6:1e9:100e6" (first, last, step). Throws Error(kUsage) for an unknown field, no value,
+// a value that the field cannot have, a range that ends before it begins; Error(kLimit) for too many values.
 SweepAxis ParseSweepAxis(std::string_view text);
 
 struct SweepPlan {
@@ -31,8 +31,8 @@ struct SweepPlan {
   std::string task_name;
   AttentionOn attention = AttentionOn::kChip;
 
-  // Bases times values. Throws Error(kUsage) for a plan without a base or with a field in two axes, Error(kLimit)
-  // beyond kMostSweepDesigns.
+  // Bases times values. Throws Error(kUsage) for a plan without a base or with a field in two axes,
+  // Error(kLimit) beyond kMostSweepDesigns.
   uint64_t designs() const;
   // The name of the base, then the values of all axes of the design of this number.
   std::vector<std::string> SettingsOf(uint64_t number) const;
@@ -52,13 +52,13 @@ struct SweepRow {
 };
 SweepRow PriceDesign(const SweepPlan& plan, uint64_t number);
 
-// Those that no other beats or equals in speed, joules per token and area at once, but for being equal in all.
-// In the order given.
+// Those that no other beats or equals in speed, joules per token and area at once, but for being equal in
+// all. In the order given.
 std::vector<SweepRow> ParetoFront(std::vector<SweepRow> rows);
 
 struct SweepResult {
   uint64_t designs = 0, refused = 0;
-  uint64_t resumed = 0;          // were in the file
+  uint64_t resumed = 0;  // were in the file
   std::string first_refusal;
   bool finished = true;          // false: it was told to stop
   std::vector<SweepRow> front;   // by speed, fastest first
@@ -73,9 +73,9 @@ struct SweepOptions {
   std::function<bool(uint64_t done)> progress = {};
 };
 
-// A file that exists is gone on with: its first line says of which sweep it is, and a half-written last line is
-// taken off. Throws Error(kUsage) when it is of another sweep or none, Error(kBadFile) for a line that is no row,
-// Error(kIo) when it cannot be read or written.
+// A file that exists is gone on with: its first line says of which sweep it is, and a half-written last line
+// is taken off. Throws Error(kUsage) when it is of another sweep or none, Error(kBadFile) for a line that is
+// no row, Error(kIo) when it cannot be read or written.
 SweepResult RunSweep(const SweepPlan& plan, const SweepOptions& options);
 
 }  // namespace edgewise

@@ -43,29 +43,37 @@ TEST(ChipSweep, AxesAreListsOrRanges) {
 
 TEST(ChipSweep, BadAxesAreRefusedInOneLine) {
   const std::pair<const char*, const char*> kCases[] = {
-      {"array.rows", "FIELD=VALUE"},          {"=8", "FIELD=VALUE"},
-      {"array.rows=", "FIELD=VALUE"},         {"array.rowz=8", "did you mean array.rows"},
-      {"array.rows=8,", "whole number"},      {"array.rows=8.5", "whole number"},
+      {"array.rows", "FIELD=VALUE"},           {"=8", "FIELD=VALUE"},
+      {"array.rows=", "FIELD=VALUE"},          {"array.rowz=8", "did you mean array.rows"},
+      {"array.rows=8,", "whole number"},       {"array.rows=8.5", "whole number"},
       {"array.rows=8:4:1", "FIRST:LAST:STEP"}, {"array.rows=1:2:0", "FIRST:LAST:STEP"},
-      {"array.rows=1:2", "FIRST:LAST:STEP"},  {"array.rows=a:b:c", "FIRST:LAST:STEP"},
+      {"array.rows=1:2", "FIRST:LAST:STEP"},   {"array.rows=a:b:c", "FIRST:LAST:STEP"},
       {"array.kind=cube", "must be one of"},
   };
   for (const auto& [text, message] : kCases) {
     EXPECT_THAT(MessageOf(ErrorCode::kUsage, [&] { ParseSweepAxis(text); }), HasSubstr(message)) << text;
   }
-  EXPECT_THAT(MessageOf(ErrorCode::kLimit, [] { ParseSweepAxis("array.rows=1:1e9:1"); }), HasSubstr("more than"));
-  EXPECT_THAT(MessageOf(ErrorCode::kUsage, [] { PlanOf({"compact-532"}, {"array.rows=8", "array.rows=9"}).designs(); }),
+  EXPECT_THAT(MessageOf(ErrorCode::kLimit, [] { ParseSweepAxis("array.rows=1:1e9:1"); }),
+              HasSubstr("more than"));
+  EXPECT_THAT(MessageOf(ErrorCode::kUsage,
+                        [] {
+                          PlanOf({"compact-532"}, {"array.rows=8", "array.rows=9"}).designs();
+                        }),
               HasSubstr("varied twice"));
-  EXPECT_THAT(MessageOf(ErrorCode::kLimit, [] {
-                PlanOf({"compact-532"}, {"array.rows=1:4096:1", "array.cols=1:4096:1", "array.depth=1:4096:1"})
-                    .designs();
-              }),
+  EXPECT_THAT(MessageOf(ErrorCode::kLimit,
+                        [] {
+                          PlanOf({"compact-532"},
+                                 {"array.rows=1:4096:1", "array.cols=1:4096:1", "array.depth=1:4096:1"})
+                              .designs();
+                        }),
               HasSubstr("2^32"));
-  EXPECT_THAT(MessageOf(ErrorCode::kUsage, [] { PlanOf({}, {}).designs(); }), HasSubstr("chip to start from"));
+  EXPECT_THAT(MessageOf(ErrorCode::kUsage, [] { PlanOf({}, {}).designs(); }),
+              HasSubstr("chip to start from"));
 }
 
 TEST(ChipSweep, EveryCombinationIsMetOnceAndPricedByTheClosedForm) {
-  const SweepPlan plan = PlanOf({"compact-532", "edge-mid"}, {"array.arrays=1,2,4", "array.clock_hz=100e6,200e6"});
+  const SweepPlan plan =
+      PlanOf({"compact-532", "edge-mid"}, {"array.arrays=1,2,4", "array.clock_hz=100e6,200e6"});
   ASSERT_EQ(plan.designs(), 12u);
   std::set<std::vector<std::string>> seen;
   for (uint64_t i = 0; i < 12; ++i) seen.insert(plan.SettingsOf(i));
@@ -96,7 +104,8 @@ std::vector<uint64_t> SlowFront(const std::vector<SweepRow>& rows) {
   std::vector<uint64_t> front;
   for (const SweepRow& a : rows) {
     const bool beaten = std::ranges::any_of(rows, [&](const SweepRow& b) {
-      const bool no_worse = b.tok_s >= a.tok_s && b.joules_token <= a.joules_token && b.area_mm2 <= a.area_mm2;
+      const bool no_worse =
+          b.tok_s >= a.tok_s && b.joules_token <= a.joules_token && b.area_mm2 <= a.area_mm2;
       const bool better = b.tok_s > a.tok_s || b.joules_token < a.joules_token || b.area_mm2 < a.area_mm2;
       return no_worse && better;
     });
@@ -125,8 +134,8 @@ TEST(ChipSweep, ParetoFrontIsThatOfItsDefinition) {
 
 TEST(ChipSweep, AResumedSweepIsTheUninterruptedOne) {
   const TempFolder folder;
-  const SweepPlan plan = PlanOf({"compact-rtl", "edge-mid"}, {"array.clock_hz=50e6:500e6:10e6",
-                                                              "array.arrays=1:25:1", "array.macs=1,2"});
+  const SweepPlan plan = PlanOf({"compact-rtl", "edge-mid"},
+                                {"array.clock_hz=50e6:500e6:10e6", "array.arrays=1:25:1", "array.macs=1,2"});
   ASSERT_GT(plan.designs(), 4000u);  // several blocks
   const std::string whole = folder / "whole.csv", part = folder / "part.csv";
   const SweepResult expected = RunSweep(plan, {.csv = whole, .threads = 2});
@@ -150,7 +159,8 @@ TEST(ChipSweep, AResumedSweepIsTheUninterruptedOne) {
   EXPECT_EQ(resumed_is_whole(), stopped.designs);
   EXPECT_EQ(resumed_is_whole(), plan.designs());  // nothing left to do
   // Cut anywhere: in a row, at its end, in the header.
-  for (const size_t size : {text.size() - 1, text.size() - 30, text.size() / 2, size_t{200}, size_t{60}, size_t{0}}) {
+  for (const size_t size :
+       {text.size() - 1, text.size() - 30, text.size() / 2, size_t{200}, size_t{60}, size_t{0}}) {
     WriteFile(part, text.substr(0, size));
     EXPECT_LT(resumed_is_whole(), plan.designs()) << size;
   }
@@ -163,23 +173,26 @@ TEST(ChipSweep, AFileOfAnotherSweepIsLeftAlone) {
   RunSweep(plan, {.csv = path});
   const std::string text = ReadFile(path);
   const SweepPlan other = PlanOf({"compact-rtl"}, {"array.arrays=1:10:1"});
-  EXPECT_THAT(MessageOf(ErrorCode::kUsage, [&] { RunSweep(other, {.csv = path}); }), HasSubstr("not of this sweep"));
+  EXPECT_THAT(MessageOf(ErrorCode::kUsage, [&] { RunSweep(other, {.csv = path}); }),
+              HasSubstr("not of this sweep"));
   EXPECT_EQ(ReadFile(path), text);
   WriteFile(path, "my notes\n");
-  EXPECT_THAT(MessageOf(ErrorCode::kUsage, [&] { RunSweep(plan, {.csv = path}); }), HasSubstr("not of this sweep"));
+  EXPECT_THAT(MessageOf(ErrorCode::kUsage, [&] { RunSweep(plan, {.csv = path}); }),
+              HasSubstr("not of this sweep"));
   EXPECT_EQ(ReadFile(path), "my notes\n");
   std::string damaged = text;
   damaged[damaged.find("\n3,") + 1] = '7';
   WriteFile(path, damaged);
-  EXPECT_THAT(MessageOf(ErrorCode::kBadFile, [&] { RunSweep(plan, {.csv = path}); }), HasSubstr(":6 is not row 3"));
+  EXPECT_THAT(MessageOf(ErrorCode::kBadFile, [&] { RunSweep(plan, {.csv = path}); }),
+              HasSubstr(":6 is not row 3"));
   EXPECT_THAT(MessageOf(ErrorCode::kIo, [&] { RunSweep(plan, {.csv = folder / "no/such/folder.csv"}); }),
               HasSubstr("cannot be written"));
 }
 
 TEST(ChipSweep, ThousandsOfDesignsTakeSeconds) {
-  const SweepPlan plan = PlanOf({"edge-mid"}, {"array.clock_hz=100e6:1e9:100e6", "array.cols=2,4,8,16,32",
-                                               "array.depth=2,4,8,16,32", "array.datapath=int8,int4,int16",
-                                               "memory.bytes_s=1e9,2e9,4e9,8e9"});
+  const SweepPlan plan = PlanOf(
+      {"edge-mid"}, {"array.clock_hz=100e6:1e9:100e6", "array.cols=2,4,8,16,32", "array.depth=2,4,8,16,32",
+                     "array.datapath=int8,int4,int16", "memory.bytes_s=1e9,2e9,4e9,8e9"});
   ASSERT_GE(plan.designs(), 1000u);
   const SweepResult result = RunSweep(plan, {.threads = 2});
   EXPECT_EQ(result.designs, 3000u);
