@@ -195,7 +195,7 @@ void PrintLargest(const ChipDesign& design, const Want& want, AttentionOn attent
     std::printf(", %sM with %u tokens at once", Number(largest.weights_full / 1e6, "%.4g").c_str(),
                 design.rows);
   }
-  std::puts(" (layers of 4096 x 4096, priced).");
+  std::puts(" (layers of 4096 x 4096, priced; of speed alone: memory must hold them).");
 }
 
 void PrintRemedies(const Wish& wish, const ChipDesign& design, const SearchResult& found,

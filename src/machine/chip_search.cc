@@ -114,6 +114,15 @@ void AddArrays(AxisBuilder& b, const ChipDesign& base, const ChangeLimits& limit
   for (uint64_t arrays = 2 * uint64_t{base.arrays}; arrays <= limits.arrays; arrays *= 2) {
     b.Add(StrCat(arrays, " arrays"), [=](ChipDesign& d) { d.arrays = static_cast<uint32_t>(arrays); });
   }
+  if (base.kind == ArrayKind::kVector) {  // so that several tokens share a weight
+    b.Begin("rows");
+    for (uint64_t rows = 2 * uint64_t{base.rows}; rows <= limits.tokens; rows *= 2) {
+      b.Add(StrCat(rows, " rows"), [=](ChipDesign& d) {
+        d.rows = static_cast<uint32_t>(rows);
+        EnsureScratch(d);
+      });
+    }
+  }
   if (base.kind != ArrayKind::kSequential) return;
   b.Begin("multipliers");
   const uint64_t tile = uint64_t{base.rows} * base.cols * base.depth;
