@@ -21,6 +21,7 @@ namespace edgewise {
 namespace {
 
 constexpr double kDay = 86400;
+constexpr double kWorthSaying = 2;  // seconds: from then on there is a progress bar too
 
 struct SweepFlags {
   std::vector<std::string> chips, over;
@@ -133,10 +134,12 @@ int Sweep(const SweepFlags& flags) {
   const uint64_t designs = plan.designs();
   const int threads = ThreadsOf(flags.threads);
   const double estimate = EstimateSeconds(plan, designs, threads);
-  std::fprintf(stderr, "%s designs, about %s\n", Grouped(designs).c_str(), DurationText(estimate).c_str());
   if (estimate >= kDay && !flags.yes) {
     throw Error(ErrorCode::kUsage, StrCat("this sweep would take ", DurationText(estimate), " for ",
                                           Grouped(designs), " designs: take fewer values, or say --yes"));
+  }
+  if (estimate >= kWorthSaying) {
+    std::fprintf(stderr, "%s designs, about %s\n", Grouped(designs).c_str(), DurationText(estimate).c_str());
   }
   const InterruptGuard interrupt(InterruptGuard::Of::kAnyEnd);
   Progress progress("sweep");
