@@ -42,6 +42,9 @@ class SystolicArray {
   static constexpr uint32_t kIdle = ~0u;
 
   void WorkRow(uint32_t array, uint32_t i);
+  static void WorkLanes(const T* __restrict left, const T* __restrict above, const uint32_t* __restrict keep,
+                        T* __restrict right, T* __restrict below, uint32_t* __restrict sums,
+                        uint32_t* __restrict useful);
   void Capture(uint32_t diagonal);
   size_t At(uint32_t array, uint32_t i) const { return (size_t{array} * rows_ + i) * pitch_; }
   // The skew registers are a ring of beats: row i sees the beat that entered i edges before the latest.
@@ -123,33 +126,35 @@ void SystolicArray<T>::Tick(const T* activations, const T* weights, bool first, 
   keep_[keep_head_ - 1] = entered_ && first ? 0 : ~0u;
 }
 
+// Parameters, because compilers heed `__restrict` there; with it the loop becomes vector instructions at -O2.
+template <typename T>
+inline void SystolicArray<T>::WorkLanes(const T* __restrict left, const T* __restrict above,
+                                        const uint32_t* __restrict keep, T* __restrict right,
+                                        T* __restrict below, uint32_t* __restrict sums,
+                                        uint32_t* __restrict useful) {
+  for (uint32_t j = 0; j < kLanes; ++j) {
+    uint32_t product;
+    if constexpr (sizeof(T) == 2) {
+      product = static_cast<uint32_t>(int32_t{left[j]} * int32_t{above[j]});
+      useful[j] += product != 0 ? 1 : 0;
+    } else {
+      product = static_cast<uint32_t>(left[j]) * static_cast<uint32_t>(above[j]);
+      useful[j] += (left[j] != 0 ? 1 : 0) & (above[j] != 0 ? 1 : 0);
+    }
+    sums[j] = (sums[j] & keep[j]) + product;
+    right[j] = left[j];
+    below[j] = above[j];
+  }
+}
+
 template <typename T>
 void SystolicArray<T>::WorkRow(uint32_t array, uint32_t i) {
   const size_t row = At(array, i) + kLanes;
   const size_t w_row = row + size_t{array} * pitch_;  // of the row above
-  const uint32_t* keep = &keep_[keep_head_ + i];
   for (uint32_t block = 0; block + kLanes < pitch_; block += kLanes) {
-    const T* __restrict left = &a_now_[row + block - 1];
-    const T* __restrict above = &w_now_[w_row + block];
-    T* __restrict right = &a_next_[row + block];
-    T* __restrict below = &w_next_[w_row + pitch_ + block];
-    const uint32_t* __restrict goes_on = keep + block;
-    uint32_t* __restrict sums = &sums_[row + block];
-    uint32_t* __restrict useful = &useful_[row + block];
-    for (uint32_t j = 0; j < kLanes; ++j) {
-      const T a = left[j], w = above[j];
-      uint32_t product;
-      if constexpr (sizeof(T) == 2) {
-        product = static_cast<uint32_t>(int32_t{a} * int32_t{w});
-        useful[j] += product != 0;
-      } else {
-        product = static_cast<uint32_t>(a) * static_cast<uint32_t>(w);
-        useful[j] += (a != 0) & (w != 0);
-      }
-      sums[j] = (sums[j] & goes_on[j]) + product;
-      right[j] = a;
-      below[j] = w;
-    }
+    WorkLanes(&a_now_[row + block - 1], &w_now_[w_row + block], &keep_[keep_head_ + i + block],
+              &a_next_[row + block], &w_next_[w_row + pitch_ + block], &sums_[row + block],
+              &useful_[row + block]);
   }
 }
 
