@@ -296,7 +296,13 @@ int Feasibility(const FeasibilityFlags& flags) {
   if (flags.all && (flags.want || flags.application)) {
     throw Error(ErrorCode::kUsage, "--all judges every chip: --want and --application are about one");
   }
-  if (!flags.want && !flags.application && flags.work.model != WorkFlags().model) {
+  const WorkFlags defaults;
+  const bool has_work = flags.work.model != defaults.model || flags.work.tokens != defaults.tokens ||
+                        flags.work.context != defaults.context || flags.work.logits != defaults.logits;
+  if (has_work && flags.application) {
+    throw Error(ErrorCode::kUsage, "--application brings its own model: leave --model and its flags out");
+  }
+  if (has_work && !flags.want) {
     throw Error(ErrorCode::kUsage, "--model needs --want: how fast shall it be? (tok_s=1, ms=100, rtf=1)");
   }
   return flags.want || flags.application ? Answer(flags, attention) : Judge(flags, attention);

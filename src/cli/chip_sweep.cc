@@ -20,7 +20,7 @@
 namespace edgewise {
 namespace {
 
-constexpr double kDay = 86400;
+constexpr double kHour = 3600, kDay = 24 * kHour;
 constexpr double kWorthSaying = 2;  // seconds: from then on there is a progress bar too
 
 struct SweepFlags {
@@ -63,7 +63,7 @@ double EstimateSeconds(const SweepPlan& plan, uint64_t designs, int threads) {
 
 std::string DurationText(double seconds) {
   if (seconds >= kDay) return Number(seconds / kDay, "%.1f days");
-  if (seconds >= 3600) return Number(seconds / 3600, "%.1f hours");
+  if (seconds >= kHour) return Number(seconds / kHour, "%.1f hours");
   if (seconds >= 60) return Number(seconds / 60, "%.1f minutes");
   return HumanSeconds(seconds);
 }
@@ -134,7 +134,7 @@ int Sweep(const SweepFlags& flags) {
   const uint64_t designs = plan.designs();
   const int threads = ThreadsOf(flags.threads);
   const double estimate = EstimateSeconds(plan, designs, threads);
-  if (estimate >= kDay && !flags.yes) {
+  if (estimate >= kHour && !flags.yes) {
     throw Error(ErrorCode::kUsage, StrCat("this sweep would take ", DurationText(estimate), " for ",
                                           Grouped(designs), " designs: take fewer values, or say --yes"));
   }
@@ -178,7 +178,7 @@ VerbMain Add(Flags& flags) {
   flags.Add("--csv", options->csv, "FILE", "all designs; an interrupted sweep goes on from this file");
   flags.Add("--html", options->html, "FILE", "a page that opens offline: speed against area, the front");
   flags.AddSwitch("--json", options->json, "the front as one JSON document");
-  flags.AddSwitch("--yes", options->yes, "also when it takes days");
+  flags.AddSwitch("--yes", options->yes, "also when it takes more than an hour");
   flags.Add("-t,--threads", options->threads, "N", "worker threads; 0: one per core");
   return [options] { return Sweep(*options); };
 }

@@ -38,6 +38,22 @@ void UseDma(ChipDesign& d, uint32_t bus_bytes, double memory_bytes_s) {
 
 // ---- the ways to change a chip ----
 
+// NaN is in no range.
+void CheckLimit(const char* what, double value, double least, double most) {
+  if (value >= least && value <= most) return;
+  throw Error(ErrorCode::kUsage,
+              StrCat("the limit of ", what, " is ", value, ": it must be ", least, " to ", most));
+}
+
+void CheckLimits(const ChangeLimits& limits) {
+  CheckLimit("the clock in Hz", limits.clock_hz, 1, 10e9);
+  CheckLimit("the memory in bytes a second", limits.memory_bytes_s, 1e3, 1e18);
+  CheckLimit("dimensions", limits.size, 1, 4096);
+  CheckLimit("arrays", limits.arrays, 1, 65536);
+  CheckLimit("chips", limits.chips, 1, 4096);
+  CheckLimit("tokens at once", static_cast<double>(limits.tokens), 1, 4096);
+}
+
 class AxisBuilder {
  public:
   explicit AxisBuilder(std::vector<ChangeAxis>& axes) : axes_(axes) {}
@@ -360,6 +376,7 @@ int StarsOf(double ratio) {
 }
 
 std::vector<ChangeAxis> ChangesOf(const ChipDesign& base, const ChangeLimits& limits) {
+  CheckLimits(limits);
   std::vector<ChangeAxis> axes;
   AxisBuilder b(axes);
   AddKinds(b, base, limits);

@@ -83,7 +83,8 @@ struct ChangeAxis {
   std::vector<Change> changes;
 };
 // Kind of array, DMA, size, number of arrays, multipliers, packing, sums on the chip, bandwidth, clock,
-// chips, tokens at once: what makes sense for this design. Applied in this order.
+// chips, tokens at once: what makes sense for this design. Applied in this order. Throws
+// Error(kUsage) for limits that no chip could have.
 std::vector<ChangeAxis> ChangesOf(const ChipDesign& design, const ChangeLimits& limits);
 
 struct Remedy {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/test_files.h"
@@ -133,6 +134,16 @@ TEST(ChipSearch, TheLeastChangeIsThatOfExhaustiveSearch) {
   EXPECT_GT(with_one, 5);
   EXPECT_GT(with_two, 5);
   EXPECT_GT(without, 2);
+}
+
+TEST(ChipSearch, LimitsThatNoChipHasAreRefused) {
+  const ChipDesign base = Named("compact-532");
+  for (const ChangeLimits& limits :
+       {ChangeLimits{.clock_hz = 0}, ChangeLimits{.clock_hz = NAN}, ChangeLimits{.memory_bytes_s = -1},
+        ChangeLimits{.size = UINT32_MAX}, ChangeLimits{.arrays = 0}, ChangeLimits{.chips = UINT32_MAX},
+        ChangeLimits{.tokens = UINT64_MAX}}) {
+    EXPECT_THAT(MessageOf(ErrorCode::kUsage, [&] { ChangesOf(base, limits); }), HasSubstr("the limit of"));
+  }
 }
 
 TEST(ChipSearch, RemediesComeWithFewestChangesThenLeastArea) {

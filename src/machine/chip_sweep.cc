@@ -288,7 +288,7 @@ uint64_t SweepPlan::designs() const {
       if (!fields.insert(field).second) throw Error(ErrorCode::kUsage, StrCat(field, " is varied twice"));
     }
     if (__builtin_mul_overflow(count, uint64_t{axis.values.size()}, &count) || count > kMostSweepDesigns) {
-      throw Error(ErrorCode::kLimit, StrCat("this sweep has more than 2^32 designs (", Printable(axis.name()),
+      throw Error(ErrorCode::kLimit, StrCat("this sweep has more than 2^48 designs (", Printable(axis.name()),
                                             " made it so): take fewer values"));
     }
   }

@@ -41,7 +41,7 @@ struct SweepPlan {
   // Of everything that decides the results.
   uint64_t Hash() const;
 };
-inline constexpr uint64_t kMostSweepDesigns = uint64_t{1} << 32;
+inline constexpr uint64_t kMostSweepDesigns = uint64_t{1} << 48;
 
 struct SweepRow {
   uint64_t number = 0;

@@ -63,10 +63,11 @@ TEST(ChipSweep, BadAxesAreRefusedInOneLine) {
   EXPECT_THAT(MessageOf(ErrorCode::kLimit,
                         [] {
                           PlanOf({"compact-532"},
-                                 {"array.rows=1:4096:1", "array.cols=1:4096:1", "array.depth=1:4096:1"})
+                                 {"array.rows=1:4096:1", "array.cols=1:4096:1", "array.depth=1:4096:1",
+                                  "array.arrays=1:65536:1"})
                               .designs();
                         }),
-              HasSubstr("2^32"));
+              HasSubstr("2^48"));
   EXPECT_THAT(MessageOf(ErrorCode::kUsage, [] { PlanOf({}, {}).designs(); }),
               HasSubstr("chip to start from"));
 }
