@@ -1,10 +1,12 @@
 // The documents' tables, corrected: a model's products on a chip, per operator, per layer, in all.
 #include <cstdio>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
 #include "base/error.h"
 #include "cli/chip_execute.h"
+#include "cli/chip_html.h"
 #include "cli/chip_options.h"
 #include "cli/chip_report.h"
 #include "cli/json.h"
@@ -22,6 +24,7 @@ struct TableFlags {
   bool execute = false, json = false;
   uint64_t seed = 1;
   uint32_t threads = 0;
+  std::optional<std::string> html;
 };
 
 // Products that every layer has once.
@@ -196,6 +199,9 @@ int MakeTable(const TableFlags& flags) {
     run = ExecuteStep(design, work, ThreadsOf(flags.threads), flags.seed);
     CheckExecuted(design, run, priced);
   }
+  if (flags.html) {
+    WriteHtml(*flags.html, ChipHtml(design, work, flags.work.tokens, FirstText(design, flags.work, work, priced)));
+  }
   (flags.json ? PrintJson : PrintText)(flags, design, work, priced, flags.execute ? &run : nullptr);
   return 0;
 }
@@ -205,6 +211,7 @@ VerbMain Add(Flags& flags) {
   options->chip.AddTo(flags);
   options->work.AddTo(flags);
   flags.AddSwitch("--json", options->json, "one JSON document instead of the table");
+  flags.Add("--html", options->html, "FILE", "also a page that opens offline: the array's lit rows, time by phase");
   flags.Group("Execution");
   flags.AddSwitch("--execute", options->execute,
                   "compute every tile, on a synthetic int8 model of these shapes, and once more without tiles");

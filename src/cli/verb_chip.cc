@@ -4,8 +4,9 @@ namespace edgewise {
 namespace {
 
 std::span<const Verb* const> Parts() {
-  static constexpr const Verb* kParts[] = {&kChipTableVerb, &kChipMatmulVerb, &kChipExplainVerb, &kChipTraceVerb,
-                                            &kChipEmitVerb};
+  static constexpr const Verb* kParts[] = {&kChipTableVerb, &kChipMatmulVerb,      &kChipExplainVerb,
+                                           &kChipTraceVerb, &kChipEmitVerb,        &kChipFeasibilityVerb,
+                                           &kChipSweepVerb};
   return kParts;
 }
 
