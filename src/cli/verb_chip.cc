@@ -4,7 +4,8 @@ namespace edgewise {
 namespace {
 
 std::span<const Verb* const> Parts() {
-  static constexpr const Verb* kParts[] = {&kChipMatmulVerb, &kChipTableVerb, &kChipExplainVerb, &kChipTraceVerb};
+  static constexpr const Verb* kParts[] = {&kChipMatmulVerb, &kChipTableVerb, &kChipExplainVerb, &kChipTraceVerb,
+                                            &kChipZerosVerb};
   return kParts;
 }
 
