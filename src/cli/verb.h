@@ -47,7 +47,7 @@ extern const Verb kRunVerb, kChatVerb, kInspectVerb, kTokenizeVerb, kBenchVerb, 
     kQuantizeVerb, kSynthVerb, kChipsVerb, kChipVerb;
 // Parts of `chip`: verb_chip.cc has their table.
 extern const Verb kChipMatmulVerb, kChipTableVerb, kChipExplainVerb, kChipTraceVerb, kChipEmitVerb,
-    kChipFeasibilityVerb, kChipSweepVerb;
+    kChipFeasibilityVerb, kChipSweepVerb, kChipZerosVerb;
 
 // All verbs, in the order of `edgewise --help`.
 std::span<const Verb* const> AllVerbs();

@@ -6,7 +6,7 @@ namespace {
 std::span<const Verb* const> Parts() {
   static constexpr const Verb* kParts[] = {&kChipTableVerb, &kChipMatmulVerb,      &kChipExplainVerb,
                                            &kChipTraceVerb, &kChipEmitVerb,        &kChipFeasibilityVerb,
-                                           &kChipSweepVerb};
+                                           &kChipSweepVerb,  &kChipZerosVerb};
   return kParts;
 }
 
