@@ -285,21 +285,18 @@ Answer TileCycles(const GoldenRow& row) {
   return static_cast<double>(CycleSimulator(design).Run(tiling, matrix, matrix).cycles);
 }
 
-// Edges from the one that latches the start write to the one that sets done: a read of the status accepted
-// right after it is the first to show it.
+// Edges from the one that latches the start write to the one that sets done: a read of the status that is
+// accepted at the next edge is the first to show it.
 Answer RtlDoneCycles(const GoldenRow& row) {
   const ChipDesign design = Compact(row.Count("n"), "compact-rtl");
   const chip::RegisterMap map = chip::MapOf(design);
-  CycleSimulator simulator(design);
   constexpr uint32_t kDone = 4;  // of the status register
-  const auto is_done_after = [&](uint64_t edge) {
+  const auto is_done_after = [&](uint64_t edges) {
     using Kind = chip::BusOp::Kind;
-    const std::array<chip::BusOp, 5> program = {{{Kind::kWrite, map.control, 0},
-                                                 {Kind::kIdle, 0, 4},  // back from the run before
-                                                 {Kind::kWrite, map.control, 1},
-                                                 {Kind::kIdle, 0, static_cast<uint32_t>(edge)},
+    const std::array<chip::BusOp, 3> program = {{{Kind::kWrite, map.control, 1},
+                                                 {Kind::kIdle, 0, Narrow(edges, "edges")},
                                                  {Kind::kRead, map.status, 0}}};
-    return (simulator.RunBus(program).results.at(0) & kDone) != 0;
+    return (CycleSimulator(design).RunBus(program).results.at(0) & kDone) != 0;
   };
   uint64_t before = 1, done = 2;
   while (!is_done_after(done)) before = done, done *= 2;
@@ -340,10 +337,10 @@ Answer RowTiles(const GoldenRow& row) {
 
 Answer StepRatio(const GoldenRow& row) {
   const uint64_t n = row.Count("n");
-  const auto seconds = [&](const char* tokens) {
-    return PriceProduct(Compact(n), {row.Count(tokens), n, n}).seconds;
+  const auto cycles = [&](const char* tokens) {
+    return static_cast<double>(PriceProduct(Compact(n), {row.Count(tokens), n, n}).cycles);
   };
-  return seconds("Ma") / seconds("Mb");
+  return cycles("Ma") / cycles("Mb");
 }
 
 // The chip whose operands have that many bytes.
@@ -462,12 +459,14 @@ constexpr Op kChipOps[] = {
 // Of devices, precisions, caches and rules of choice; params_formula and kv_formula are the documents'
 // approximations, which a predictor shows beside the right values.
 constexpr const char* kPredictorOps[] = {
-    "two_resource_speedup", "tps_mem",     "tps_mem_printed", "weight_gb",       "params_formula",
-    "kv_formula",           "kv_formula_ctx", "kv_token",     "kv_gib",          "kv_ctx_for_share",
-    "act_peak",             "energy_j",    "quant_code",      "quant_err",       "quant_relerr",
-    "err_bound",            "kd",          "flash_io",        "std_attn_io",     "decide_hw",
-    "decide_quant",         "gemm_oi",     "gemm_bytes",      "decode_oi",       "attain",
-    "ridge_batch",          "e2e",         "mix_share",       "fits"};
+    "two_resource_speedup", "tps_mem",          "tps_mem_printed", "weight_gb",
+    "params_formula",       "kv_formula",       "kv_formula_ctx",  "kv_token",
+    "kv_gib",               "kv_ctx_for_share", "act_peak",        "energy_j",
+    "quant_code",           "quant_err",        "quant_relerr",    "err_bound",
+    "kd",                   "flash_io",         "std_attn_io",     "decide_hw",
+    "decide_quant",         "gemm_oi",          "gemm_bytes",      "decode_oi",
+    "attain",               "ridge_batch",      "e2e",             "mix_share",
+    "fits"};
 
 const Op* FindChipOp(const std::string& name) {
   const auto* op = std::ranges::find_if(kChipOps, [&](const Op& o) { return name == o.name; });

@@ -34,6 +34,7 @@ void CheckRow(const GoldenRow& row) {
 
 TEST(Golden, EveryRowAboutAChipIsAnsweredRight) {
   const std::string path = GoldenPath();
+  ASSERT_TRUE(std::filesystem::is_regular_file(path)) << path;
   const std::vector<GoldenRow> rows = ParseGolden(ReadFile(path));
   size_t checked = 0, left_out = 0;
   std::map<std::string, int> left_out_ops;
