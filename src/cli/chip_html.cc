@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string_view>
 #include <vector>
 
@@ -30,7 +31,9 @@ constexpr std::string_view kPictureStyle =
 
 constexpr uint32_t kMostDrawn = 16;
 
-std::string TokenCount(uint64_t count) { return StrCat(count, count == 1 ? " token" : " tokens"); }
+std::string CountText(uint64_t count, const std::string& noun) {
+  return StrCat(count, " ", noun, count == 1 ? "" : "s");
+}
 
 // ---- phases ----
 
@@ -129,15 +132,15 @@ std::string SettingsText(const SweepPlan& plan, uint64_t number) {
 
 std::string Short(double value) { return Number(value, "%.4g"); }
 
-// Energy on the front in five steps, from least to most.
+// Energy on the front in five steps of equal ratio, from least to most.
 int EnergyStep(const std::vector<SweepRow>& front, double joules) {
   double least = joules, most = joules;
   for (const SweepRow& row : front) {
     least = std::min(least, row.joules_token);
     most = std::max(most, row.joules_token);
   }
-  if (most <= least) return 0;
-  return std::clamp(static_cast<int>(5 * (joules - least) / (most - least)), 0, 4);
+  if (most <= least || least <= 0) return 0;
+  return std::clamp(static_cast<int>(5 * std::log(joules / least) / std::log(most / least)), 0, 4);
 }
 
 std::string Plot(const SweepPlan& plan, const SweepResult& result) {
@@ -204,19 +207,20 @@ std::string FrontTable(const SweepPlan& plan, const SweepResult& result) {
 
 }  // namespace
 
-std::string LitRowsSvg(uint32_t rows, uint32_t cols, uint32_t lit) {
+std::string LitRowsSvg(const ArrayPicture& array) {
+  const auto& [rows, cols, lit, noun, note] = array;
   const uint32_t drawn = std::min(rows, kMostDrawn), across = std::min(cols, kMostDrawn);
   const uint32_t shown = std::min(lit, drawn);
   constexpr double kCell = 30, kGap = 5, kLeft = 110, kTop = 66;
   const double grid_w = across * (kCell + kGap) - kGap, grid_h = drawn * (kCell + kGap) - kGap;
   const double right = kLeft + grid_w, width = right + 262, height = kTop + grid_h + 56;
-  std::string svg = StrCat("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ", width, " ", height,
-                           "\" width=\"", width, "\" height=\"", height,
-                           "\" role=\"img\" class=\"array\">\n<title>", TokenCount(lit), " on an array of ",
-                           rows, " x ", cols, ": ", lit, " of ", rows, " rows work</title>\n", kPictureStyle,
-                           "\n<rect class=\"bg\" width=\"", width, "\" height=\"", height, "\" rx=\"8\"/>\n");
-  svg += StrCat("<text x=\"20\" y=\"30\" font-weight=\"600\">", TokenCount(lit), " on the ", rows, " &#215; ",
-                cols, " array: ", lit, " of ", rows, " rows ", lit == 1 ? "works" : "work", ", ",
+  std::string svg = StrCat(
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ", width, " ", height, "\" width=\"", width,
+      "\" height=\"", height, "\" role=\"img\" class=\"array\">\n<title>", CountText(lit, noun),
+      " on an array of ", rows, " x ", cols, ": ", lit, " of ", rows, " rows work</title>\n", kPictureStyle,
+      "\n<rect class=\"bg\" width=\"", width, "\" height=\"", height, "\" rx=\"8\"/>\n");
+  svg += StrCat("<text x=\"20\" y=\"30\" font-weight=\"600\">", CountText(lit, noun), " on the ", rows,
+                " &#215; ", cols, " array: ", lit, " of ", rows, " rows ", lit == 1 ? "works" : "work", ", ",
                 Number(100.0 * lit / rows, "%.4g"), "%</text>\n");
   for (uint32_t r = 0; r < drawn; ++r) {
     const double y = kTop + r * (kCell + kGap);
@@ -227,19 +231,19 @@ std::string LitRowsSvg(uint32_t rows, uint32_t cols, uint32_t lit) {
     svg += "\n";
     if (r >= shown) continue;
     const double mid = y + kCell / 2;
-    svg += StrCat("<text x=\"20\" y=\"", mid + 5, "\">token</text><path class=\"arrow\" d=\"M66 ", mid,
+    svg += StrCat("<text x=\"20\" y=\"", mid + 5, "\">", noun, "</text><path class=\"arrow\" d=\"M66 ", mid,
                   "H94\"/>", "<path class=\"head\" d=\"M94 ", mid - 5, "l9 5-9 5z\"/>\n");
   }
   svg += StrCat("<text class=\"small\" x=\"", right + 20, "\" y=\"", kTop + kCell / 2 + 5, "\">",
                 shown < drawn ? "at work" : "all at work", "</text>\n");
   if (shown < drawn) {
     const double top = kTop + shown * (kCell + kGap), bottom = kTop + grid_h, mid = (top + bottom) / 2;
-    svg += StrCat("<path class=\"brace\" d=\"M", right + 10, " ", top, "h6V", bottom, "h-6\"/>\n<text x=\"",
-                  right + 28, "\" y=\"", mid - 12, "\">idle: room for ", rows - lit, " more ",
-                  rows - lit == 1 ? "token" : "tokens", "</text><text class=\"small\" x=\"", right + 28,
-                  "\" y=\"", mid + 8, "\">(prompt, batch, speculation)</text><text class=\"small\" x=\"",
-                  right + 28, "\" y=\"", mid + 27, "\">at the cost of ", lit == 1 ? "one" : "these",
-                  "</text>\n");
+    svg +=
+        StrCat("<path class=\"brace\" d=\"M", right + 10, " ", top, "h6V", bottom, "h-6\"/>\n<text x=\"",
+               right + 28, "\" y=\"", mid - 12, "\">idle: room for ", CountText(rows - lit, "more " + noun),
+               "</text><text class=\"small\" x=\"", right + 28, "\" y=\"", mid + 8, "\">",
+               noun == "token" ? "(prompt, batch, speculation)" : "", "</text><text class=\"small\" x=\"",
+               right + 28, "\" y=\"", mid + 27, "\">", note, "</text>\n");
   }
   svg += StrCat("<text class=\"small\" x=\"", kLeft, "\" y=\"", kTop + grid_h + 30, "\">", cols,
                 " outputs at a time; weights pass every row</text>\n</svg>\n");
@@ -252,12 +256,13 @@ std::string ChipHtml(const ChipDesign& design, const Workload& work, uint64_t to
   const ChipCost& total = cost.total;
   const auto lit = static_cast<uint32_t>(std::min<uint64_t>(
       design.rows, work.products.front().m - (FullRows(design, work.products.front().m) - design.rows)));
+  const std::string noun = work.unit.find("token") == std::string::npos ? "row" : "token";
   std::string body =
       StrCat("<h1>", Escaped(work.name), " on ", Escaped(design.name), "</h1><p class=first>", Escaped(first),
-             "</p><figure>", LitRowsSvg(design.rows, design.cols, lit), "</figure>");
+             "</p><figure>", LitRowsSvg({design.rows, design.cols, lit, noun, ""}), "</figure>");
   body += StrCat("<div class=tiles>", Tile(HumanSeconds(total.seconds), StrCat("a ", work.unit)),
                  Tile(Short(static_cast<double>(tokens) / total.seconds),
-                      work.unit == "token" ? "tokens a second" : "rows a second"),
+                      noun == "token" ? "tokens a second" : StrCat(work.unit, "s a second")),
                  Tile(PercentText(total.utilisation()), "of the multiply-adds used"),
                  Tile(BoundText(design, total), "takes most of the time"),
                  Tile(HumanJoules(total.joules.total()), StrCat("a ", work.unit, ", of what is counted")),

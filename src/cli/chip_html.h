@@ -11,9 +11,14 @@
 
 namespace edgewise {
 
-// The array as a grid of rows x cols elements of which the first `lit` rows work, as a picture of its own: at
-// most 16 of each are drawn.
-std::string LitRowsSvg(uint32_t rows, uint32_t cols, uint32_t lit);
+// The array as a grid of rows x cols elements of which the first `lit` rows work.
+struct ArrayPicture {
+  uint32_t rows = 8, cols = 8, lit = 1;
+  std::string noun = "token";  // what a row is
+  std::string note = {};       // what more rows would cost, when some are idle
+};
+// A picture of its own; at most 16 rows and columns are drawn.
+std::string LitRowsSvg(const ArrayPicture& array);
 
 // A step of `tokens` rows on a chip: the array with its lit rows, time by phase, every product. `first` is
 // the first thing to say of it. Attention is priced on the chip.

@@ -37,17 +37,18 @@ void ExpectSelfContained(const std::string& page) {
 }
 
 TEST(ChipHtml, PictureShowsOneLitRowOfEight) {
-  const std::string svg = LitRowsSvg(8, 8, 1);
+  const std::string svg = LitRowsSvg({});
   EXPECT_EQ(CountOf(svg, "class=\"lit\""), 8u);
   EXPECT_EQ(CountOf(svg, "class=\"idle\""), 56u);
   EXPECT_THAT(svg, HasSubstr("1 of 8 rows works, 12.5%"));
-  EXPECT_EQ(CountOf(LitRowsSvg(8, 8, 8), "class=\"idle\""), 0u);
-  EXPECT_EQ(CountOf(LitRowsSvg(4096, 4096, 4096), "class=\"lit\""), 256u);  // no more than can be seen
+  EXPECT_EQ(CountOf(LitRowsSvg({.lit = 8}), "class=\"idle\""), 0u);
+  EXPECT_EQ(CountOf(LitRowsSvg({.rows = 4096, .cols = 4096, .lit = 4096}), "class=\"lit\""),
+            256u);  // no more than can be seen
 }
 
 TEST(ChipHtml, TheReadmesPictureIsOurs) {
   const std::string path = testing::TempDir() + "/one-lit-row.svg";
-  WriteHtml(path, LitRowsSvg(8, 8, 1));
+  WriteHtml(path, LitRowsSvg({.note = "at the cost of one"}));
   EXPECT_EQ(ReadFile(std::string(EDGEWISE_SOURCE_DIR) + "/docs/images/one-lit-row.svg"), ReadFile(path))
       << "the picture as it should be: " << path;
 }

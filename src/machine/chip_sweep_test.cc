@@ -62,9 +62,8 @@ TEST(ChipSweep, BadAxesAreRefusedInOneLine) {
               HasSubstr("varied twice"));
   EXPECT_THAT(MessageOf(ErrorCode::kLimit,
                         [] {
-                          PlanOf({"compact-532"},
-                                 {"array.rows=1:4096:1", "array.cols=1:4096:1", "array.depth=1:4096:1",
-                                  "array.arrays=1:65536:1"})
+                          PlanOf({"compact-532"}, {"array.rows=1:4096:1", "array.cols=1:4096:1",
+                                                   "array.depth=1:4096:1", "array.arrays=1:65536:1"})
                               .designs();
                         }),
               HasSubstr("2^48"));
