@@ -27,17 +27,39 @@ IntegerBackend::IntegerBackend(const Model& model, std::unique_ptr<IntegerMultip
       options_(options),
       pool_(options.threads) {}
 
-void IntegerBackend::CheckModel() const {
-  const auto check = [&](const Linear& linear) {
-    CheckScheme(model_.weight(linear.weight), options_.scheme, multiplier_->datapath());
-  };
+template <typename F>
+void IntegerBackend::ForEachWeight(F&& f) const {
   for (const LayerWeights& layer : model_.layers()) {
     for (const Linear* linear :
          {&layer.q, &layer.k, &layer.v, &layer.out, &layer.gate, &layer.up, &layer.down}) {
-      check(*linear);
+      f(model_.weight(linear->weight), false);
     }
   }
-  check(model_.head());
+  f(model_.weight(model_.head().weight), true);
+}
+
+void IntegerBackend::CheckModel() const {
+  ForEachWeight([&](const Weight& weight, bool) {
+    CheckScheme(weight, options_.scheme, multiplier_->datapath());
+  });
+}
+
+uint64_t IntegerBackend::PlannedBytes(uint32_t rows, uint32_t logit_rows) const {
+  uint64_t kept = 0, passing = 0, inputs = 0, outputs = 0;
+  ForEachWeight([&](const Weight& weight, bool is_head) {
+    const uint64_t planes = PlaneBytes(weight, options_.scheme);
+    if (kept + planes > options_.plane_bytes) {
+      passing = std::max(passing, planes);
+    } else {
+      kept += planes;
+    }
+    const uint64_t m = is_head ? logit_rows : rows;
+    // A code and, where a plane has all of k, its 16 bits while it is multiplied.
+    const uint64_t wide = options_.scheme == WeightScheme::kRow ? sizeof(int16_t) : 0;
+    inputs = std::max(inputs, m * weight.k * (sizeof(int8_t) + wide));
+    outputs = std::max(outputs, m * weight.rows * (sizeof(int32_t) + sizeof(float)));
+  });
+  return kept + passing + inputs + outputs + uint64_t{rows} * (sizeof(float) + sizeof(int32_t));
 }
 
 void IntegerBackend::MatMul(const Op& op, uint32_t rows, const float* x, size_t x_stride, float* y,
@@ -101,6 +123,7 @@ const WeightPlanes& IntegerBackend::PlanesFor(TensorId id) {
   if (const auto known = planes_.find(id); known != planes_.end()) return known->second;
   const Weight& weight = model_.weight(id);
   EDGEWISE_CHECK(weight.data != nullptr);
+  passing_ = {};  // before the next is unpacked: there is never more than one
   WeightPlanes planes = PlanesOf(weight, options_.scheme, multiplier_->datapath(), pool_);
   // The first that fit stay: of weights used in turn, whoever was used longest ago is needed next.
   if (kept_bytes_ + planes.bytes() > options_.plane_bytes) return passing_ = std::move(planes);

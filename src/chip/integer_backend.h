@@ -45,6 +45,7 @@ class IntegerBackend : public ProductBackend {
                  const IntegerBackendOptions& options);
 
   void CheckModel() const override;
+  uint64_t PlannedBytes(uint32_t rows, uint32_t logit_rows) const override;
   void MatMul(const Op& op, uint32_t rows, const float* x, size_t x_stride, float* y,
               size_t y_stride) override;
   std::string name() const override { return multiplier_->name(); }
@@ -53,6 +54,9 @@ class IntegerBackend : public ProductBackend {
   ProductReport total() const;
 
  private:
+  // Calls f(weight, is_head) for the weight of every product, in the order of a step.
+  template <typename F>
+  void ForEachWeight(F&& f) const;
   const WeightPlanes& PlanesFor(TensorId id);
   void AddScaled(const WeightPlanes& w, uint32_t plane, uint32_t rows);
 

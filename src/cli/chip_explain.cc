@@ -99,14 +99,15 @@ std::string BytesText(const ChipDesign& design, const std::vector<Account>& acco
 
 // How the chip works on a tile, as the orders above need it.
 std::string ChipText(const ChipDesign& d) {
-  std::string text = StrCat(d.name, ": ", NameOf(d.kind), ", tiles of ", ArrayText(d), ", ", OperandText(d), ", ",
+  std::string text = StrCat("The chip: ", NameOf(d.kind), ", tiles of ", ArrayText(d), ", ", OperandText(d), ", ",
                             d.accumulate ? "sums along k stay on the chip" : "the host adds partial sums along k");
   if (d.double_buffer) text += ", weights loaded while the tile before computes";
   return text;
 }
 
 void PrintText(const ChipDesign& design, const Workload& work, const std::vector<Account>& accounts) {
-  std::printf("A %s of %s on %s\n\n", work.unit.c_str(), work.name.c_str(), ChipText(design).c_str());
+  std::printf("%s on %s: one %s\n%s\n\n", work.name.c_str(), design.name.c_str(), work.unit.c_str(),
+              ChipText(design).c_str());
   std::printf("Tiles of each product, padded with zeros to whole ones\n%s\n", TilesText(accounts).c_str());
   std::printf("Where its time goes (priced)\n%s\n", TimeText(design, accounts).c_str());
   if (design.host == HostInterface::kNone) {

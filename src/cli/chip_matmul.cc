@@ -25,8 +25,12 @@ namespace {
 using chip::Integers;
 using chip::Product;
 
-// Products of more cycles are executed by the tile model only: the simulator ticks a few million a second.
-constexpr uint64_t kMostSimulatedCycles = 4'000'000;
+// Products of more cycles are executed by the tile model only. The simulator ticks a few million a second, and
+// systolic arrays element by element.
+uint64_t MostSimulatedCycles(const ChipDesign& design) {
+  constexpr uint64_t kCycles = 4'000'000, kElementCycles = 256'000'000;
+  return std::min(kCycles, std::max<uint64_t>(kElementCycles / PeakMacs(design), 1));
+}
 
 struct MatmulFlags {
   ChipFlags chip;
@@ -86,7 +90,7 @@ Executed Execute(const MatmulFlags& flags, const ChipDesign& design, const Produ
   chip::MultiplyIntegers(p, a.view(), w.view(), c, pool);
   out.plain_wall = Now() - start;
   out.plain_hash = chip::HashOf(p, c);
-  if (out.run.cost.cycles <= kMostSimulatedCycles) out.simulated = Simulate(design, p, a.view(), w.view(), c);
+  if (out.run.cost.cycles <= MostSimulatedCycles(design)) out.simulated = Simulate(design, p, a.view(), w.view(), c);
   return out;
 }
 
@@ -110,7 +114,7 @@ std::string ShapeText(const ChipDesign& design, const Product& p) {
                 " x ", tiling.depth);
 }
 
-std::string ExecutedText(const Executed& run, const ChipCost& priced) {
+std::string ExecutedText(const ChipDesign& design, const Executed& run, const ChipCost& priced) {
   Table table({"<executed (simulated)", "tiles", "cycles", "<results", "time here"});
   table.Add({"tile model", Grouped(run.run.executed_tiles), Grouped(run.run.cost.cycles), HashText(run.hash),
              HumanSeconds(run.wall.value())});
@@ -126,7 +130,7 @@ std::string ExecutedText(const Executed& run, const ChipCost& priced) {
                  ". ", run.run.overflows == 0 ? "No" : Grouped(run.run.overflows),
                  run.run.overflows == 1 ? " output" : " outputs", " wrapped at 32 bits.\n");
   if (!run.simulated) {
-    text += StrCat("(The cycle simulator takes products of up to ", Grouped(kMostSimulatedCycles), " cycles.)\n");
+    text += StrCat("(The cycle simulator takes products of up to ", Grouped(MostSimulatedCycles(design)), " cycles.)\n");
   }
   return text;
 }
@@ -169,7 +173,7 @@ int Matmul(const MatmulFlags& flags) {
   std::printf("%s\n%s: %s\n%s\n\nPriced by closed form\n%s",
               Bold(RowsText(design, p.m, "row", full / priced.seconds)).c_str(), design.name.c_str(),
               design.summary.c_str(), ShapeText(design, p).c_str(), CostText(design, priced).c_str());
-  if (run) std::printf("\n%s", ExecutedText(*run, priced).c_str());
+  if (run) std::printf("\n%s", ExecutedText(design, *run, priced).c_str());
   return 0;
 }
 

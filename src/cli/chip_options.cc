@@ -36,12 +36,12 @@ std::string WithUnit(double value, std::span<const Prefix> prefixes) {
     break;
   }
   const double scaled = value / prefix->unit;
-  if (scaled >= 9999.5) {
+  if (scaled >= 999.5) {
     const std::string digits = scaled < 1e18 ? Grouped(static_cast<uint64_t>(std::llround(scaled)))
                                              : Number(scaled, "%.4g");
     return StrCat(digits, " ", prefix->name);
   }
-  const char* format = scaled >= 999.95 ? "%.0f" : scaled >= 99.995 ? "%.1f" : scaled >= 9.9995 ? "%.2f" : "%.3f";
+  const char* format = scaled >= 99.995 ? "%.1f" : scaled >= 9.9995 ? "%.2f" : "%.3f";
   return StrCat(Number(scaled, format), " ", prefix->name);
 }
 
@@ -85,6 +85,7 @@ void WorkFlags::AddTo(Flags& flags) {
 
 Workload WorkFlags::LoadFor(uint64_t rows) const {
   const WorkStep step = {rows, context, std::min(logits, rows)};
+  if (tokens == 0) throw Error(ErrorCode::kUsage, "--tokens is at least 1");
   if (logits > tokens) {
     throw Error(ErrorCode::kUsage, StrCat("--logits ", logits, " of --tokens ", tokens, ": at most all of them"));
   }
@@ -102,7 +103,7 @@ std::string RowsText(const ChipDesign& design, uint64_t m, const std::string& wh
   const uint64_t full = FullRows(design, m), used = m - (full - design.rows);
   if (used == design.rows) return StrCat(tokens, m == 1 ? " fills" : " fill", " all ", design.rows,
                                          " rows of every tile.");
-  const std::string tile = full == design.rows ? "each tile" : "the last row of tiles";
+  const std::string tile = full == design.rows ? "each tile" : "the last row block";
   const std::string cost =
       full_ratio < 1.00005
           ? StrCat("up to ", Grouped(full), " cost what ", m == 1 ? "one costs." : "these cost.")
@@ -112,9 +113,9 @@ std::string RowsText(const ChipDesign& design, uint64_t m, const std::string& wh
 }
 
 std::string ArrayText(const ChipDesign& d) {
-  std::string text = StrCat(d.rows, " x ", d.cols, " x ", d.depth);
+  std::string text = StrCat(d.rows, "x", d.cols, "x", d.depth);
   if (d.arrays > 1) text = StrCat(d.arrays, " of ", text);
-  if (d.chips > 1) text = StrCat(d.chips, " chips with ", text);
+  if (d.chips > 1) text = StrCat(d.chips, " chips, ", text);
   return text;
 }
 

@@ -49,7 +49,7 @@ std::string RowsText(const ChipDesign& design, uint64_t m, const std::string& wh
 // Rows that fill the last row block of `m`.
 uint64_t FullRows(const ChipDesign& design, uint64_t m);
 
-// "one chip", "4 chips of 16 arrays": what stands before the array's size.
+// "8x8x8" (rows, columns, k of a tile), "4 of 8x8x8", "4 chips, 8x8x8".
 std::string ArrayText(const ChipDesign& design);
 
 // Sixteen hexadecimal digits.
@@ -57,7 +57,7 @@ std::string HashText(uint64_t hash);
 
 // Printf formats of one number.
 std::string Number(double value, const char* format);
-// "85.99 s", "5.320 us", "5,160 s": four digits at least.
+// "85.99 s", "5.320 us", "5,160 s": four digits.
 std::string HumanSeconds(double seconds);
 std::string HumanJoules(double joules);
 std::string PercentText(double share);  // "12.03%"

@@ -78,29 +78,37 @@ std::string CostText(const ChipDesign& design, const ChipCost& cost) {
                "gathering the columns of all chips"});
   }
   table.Add({"time", HumanSeconds(cost.seconds), "", ""});
+  const uint64_t peak = PeakMacs(design) * design.chips;
   table.Add({"utilisation", PercentText(cost.utilisation()), "",
-             StrCat("of ", Grouped(PeakMacs(design) * design.chips), PeakMacs(design) * design.chips == 1
-                                                                         ? " multiply-add a cycle; "
-                                                                         : " multiply-adds a cycle; ",
-                    PercentText(cost.fill()), " of those done are no padding")});
+             StrCat("of ", Grouped(peak), peak == 1 ? " multiply-add a cycle" : " multiply-adds a cycle")});
+  table.Add({"  no padding", PercentText(cost.fill()), "", "of the multiply-adds done"});
+
   const ChipTraffic& t = cost.traffic;
+  const auto bytes = [&](const char* name, uint64_t count) {
+    if (count == 0) return;
+    table.Add({name, Grouped(count), PercentText(static_cast<double>(count) / static_cast<double>(t.in())), ""});
+  };
   if (design.host == HostInterface::kNone) {
-    table.Add({"traffic", "", "", "not counted: this chip's operands appear and results vanish for free"});
+    table.Add({"bytes", "", "", "not counted: operands and results move for free"});
   } else {
-    table.Add({"bytes in", Grouped(t.in()), "",
-               StrCat("weights ", Grouped(t.weights), ", activations ", Grouped(t.activations), ", commands ",
-                      Grouped(t.control))});
+    table.Add({"bytes in", Grouped(t.in()), "", ""});
+    bytes("  weights", t.weights);
+    bytes("  activations", t.activations);
+    bytes("  commands", t.control);
     table.Add({"bytes out", Grouped(t.results), "", "results of 4 bytes, padding included"});
   }
-  if (t.link > 0) table.Add({"bytes between chips", Grouped(t.link), "", ""});
+  if (t.link > 0) table.Add({"bytes by link", Grouped(t.link), "", "between the chips"});
+
   const ChipJoules& j = cost.joules;
-  std::string parts;
-  for (const auto& [name, joules] : {std::pair("multipliers", j.mac), std::pair("scratchpad", j.scratch),
-                                     std::pair("memory", j.memory), std::pair("link", j.link),
-                                     std::pair("static", j.leakage)}) {
-    if (joules > 0) parts += StrCat(parts.empty() ? "" : ", ", name, " ", HumanJoules(joules));
-  }
-  if (j.total() > 0) table.Add({"energy", HumanJoules(j.total()), "", parts});
+  const auto energy = [&](const char* name, double joules) {
+    if (joules > 0) table.Add({name, HumanJoules(joules), PercentText(joules / j.total()), ""});
+  };
+  if (j.total() > 0) table.Add({"energy", HumanJoules(j.total()), "", ""});
+  energy("  multipliers", j.mac);
+  energy("  scratchpad", j.scratch);
+  energy("  memory", j.memory);
+  energy("  link", j.link);
+  energy("  static", j.leakage);
   return table.ToText();
 }
 

@@ -1,10 +1,12 @@
 // The documents' tables, corrected: a model's products on a chip, per operator, per layer, in all.
 #include <cstdio>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
 #include "base/error.h"
 #include "cli/chip_execute.h"
+#include "cli/chip_html.h"
 #include "cli/chip_options.h"
 #include "cli/chip_report.h"
 #include "cli/json.h"
@@ -22,6 +24,7 @@ struct TableFlags {
   bool execute = false, json = false;
   uint64_t seed = 1;
   uint32_t threads = 0;
+  std::optional<std::string> html;
 };
 
 // Products that every layer has once.
@@ -101,11 +104,13 @@ std::string StepText(const WorkFlags& flags, const Workload& work) {
   return StrCat("one ", work.unit, " after ", Grouped(flags.context), " in the cache");
 }
 
+bool RowsAreTokens(const WorkFlags& flags, const Workload& work) { return work.products.front().m == flags.tokens; }
+
 // What matters most: how much of the array the step uses.
 std::string FirstText(const ChipDesign& design, const WorkFlags& flags, const Workload& work,
                       const Priced& priced) {
   const uint64_t m = work.products.front().m;
-  if (m != flags.tokens) {  // an image, a window of sound: many rows from the start
+  if (!RowsAreTokens(flags, work)) {  // an image, a window of sound: many rows from the start
     return StrCat(PercentText(priced.weights.fill()), " of what the array does is no padding: products begin with ",
                   Grouped(m), " rows.");
   }
@@ -113,13 +118,27 @@ std::string FirstText(const ChipDesign& design, const WorkFlags& flags, const Wo
   return RowsText(design, m, "token", full / priced.weights.seconds);
 }
 
+double HostAttentionSeconds(const ChipDesign& design, const Priced& priced) {
+  return static_cast<double>(priced.attention.useful_macs) / design.host_macs_s;
+}
+
+std::string SpeedText(const WorkFlags& flags, const Workload& work, const Priced& priced) {
+  const double steps = 1 / priced.weights.seconds;
+  return RowsAreTokens(flags, work) ? Number(steps * static_cast<double>(flags.tokens), "%.4g tokens/s")
+                                    : Number(steps, "%.4g steps/s");
+}
+
 void PrintText(const TableFlags& flags, const ChipDesign& design, const Workload& work, const Priced& priced,
                const ExecutedStep* run) {
   std::printf("%s on %s: %s\n%s\n\n", work.name.c_str(), design.name.c_str(), StepText(flags.work, work).c_str(),
               Bold(FirstText(design, flags.work, work, priced)).c_str());
   std::fputs(ProductText(work, priced).c_str(), stdout);
-  const ChipCost& cost = priced.weights;
-  std::printf("\nAll weights (priced):\n%s", CostText(design, cost).c_str());
+  if (design.host_macs_s > 0 && priced.attention.useful_macs > 0) {
+    std::printf("  Attention takes %s when the host does it.\n",
+                HumanSeconds(HostAttentionSeconds(design, priced)).c_str());
+  }
+  std::printf("\nAll weights (priced): %s\n%s", SpeedText(flags.work, work, priced).c_str(),
+              CostText(design, priced.weights).c_str());
   if (run != nullptr) std::printf("\n%s", ExecutedText(*run, priced).c_str());
 }
 
@@ -150,6 +169,7 @@ void PrintJson(const TableFlags& flags, const ChipDesign& design, const Workload
   json.Set("attention_tiles", priced.attention.tiles)
       .Set("attention_cycles", priced.attention.cycles)
       .Set("attention_seconds", priced.attention.seconds);
+  if (design.host_macs_s > 0) json.Set("attention_host_seconds", HostAttentionSeconds(design, priced));
   if (run != nullptr) {
     json.Set("executed_tiles", run->tiles)
         .Set("executed_cycles", run->cost.cycles)
@@ -179,6 +199,9 @@ int MakeTable(const TableFlags& flags) {
     run = ExecuteStep(design, work, ThreadsOf(flags.threads), flags.seed);
     CheckExecuted(design, run, priced);
   }
+  if (flags.html) {
+    WriteHtml(*flags.html, ChipHtml(design, work, flags.work.tokens, FirstText(design, flags.work, work, priced)));
+  }
   (flags.json ? PrintJson : PrintText)(flags, design, work, priced, flags.execute ? &run : nullptr);
   return 0;
 }
@@ -188,6 +211,7 @@ VerbMain Add(Flags& flags) {
   options->chip.AddTo(flags);
   options->work.AddTo(flags);
   flags.AddSwitch("--json", options->json, "one JSON document instead of the table");
+  flags.Add("--html", options->html, "FILE", "also a page that opens offline: the array's lit rows, time by phase");
   flags.Group("Execution");
   flags.AddSwitch("--execute", options->execute,
                   "compute every tile, on a synthetic int8 model of these shapes, and once more without tiles");

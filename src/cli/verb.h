@@ -46,7 +46,8 @@ struct Verb {
 extern const Verb kRunVerb, kChatVerb, kInspectVerb, kTokenizeVerb, kBenchVerb, kEvalVerb,
     kQuantizeVerb, kSynthVerb, kChipsVerb, kChipVerb;
 // Parts of `chip`: verb_chip.cc has their table.
-extern const Verb kChipMatmulVerb, kChipTableVerb, kChipExplainVerb, kChipTraceVerb;
+extern const Verb kChipMatmulVerb, kChipTableVerb, kChipExplainVerb, kChipTraceVerb, kChipEmitVerb,
+    kChipFeasibilityVerb, kChipSweepVerb, kChipZerosVerb;
 
 // All verbs, in the order of `edgewise --help`.
 std::span<const Verb* const> AllVerbs();

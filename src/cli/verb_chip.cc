@@ -4,7 +4,9 @@ namespace edgewise {
 namespace {
 
 std::span<const Verb* const> Parts() {
-  static constexpr const Verb* kParts[] = {&kChipMatmulVerb, &kChipTableVerb, &kChipExplainVerb, &kChipTraceVerb};
+  static constexpr const Verb* kParts[] = {&kChipTableVerb, &kChipMatmulVerb,      &kChipExplainVerb,
+                                           &kChipTraceVerb, &kChipEmitVerb,        &kChipFeasibilityVerb,
+                                           &kChipSweepVerb,  &kChipZerosVerb};
   return kParts;
 }
 

@@ -35,13 +35,13 @@ size_t Columns() {
   return size.ws_col;
 }
 
-// One line a chip; where they do not fit, what it is stands in a line of its own.
+// One line a chip; without what it is on a terminal that is too narrow for that.
 std::string CatalogText(const std::vector<ChipDesign>& designs) {
   const auto table = [&](bool with_summary) {
-    Table out({"<chip", "<array", "<kind", "<data", "MHz", "GOPS", "<host", with_summary ? "<" : ""});
+    Table out({"<chip", "<array", "MHz", "GOPS", "<host", with_summary ? "<what" : "<"});
     for (const ChipDesign& d : designs) {
-      out.Add({d.name, ArrayText(d), NameOf(d.kind), NameOf(d.datapath), Number(d.clock_hz / 1e6, "%.4g"),
-               Number(PeakGops(d), "%.4g"), NameOf(d.host), with_summary ? d.summary : ""});
+      out.Add({d.name, ArrayText(d), Number(d.clock_hz / 1e6, "%.4g"), Number(PeakGops(d), "%.4g"), NameOf(d.host),
+               with_summary ? d.summary : ""});
     }
     return out.ToText();
   };
@@ -102,7 +102,7 @@ int List(const ChipsOptions& options) {
     return 0;
   }
   if (designs.empty()) throw Error(ErrorCode::kNotFound, "there are no chip files: set EDGEWISE_CHIPS to a folder");
-  std::printf("Named chips: array as rows x columns x k of a tile, peak GOPS as all multipliers working\n%s"
+  std::printf("Named chips (array: rows x columns x k of a tile; GOPS: all multipliers at work)\n%s"
               "Figures and sources of one: edgewise chips NAME\n",
               CatalogText(designs).c_str());
   return 0;
@@ -111,7 +111,8 @@ int List(const ChipsOptions& options) {
 // Where the file of a chip is; "" when it cannot be found again.
 std::string FileOf(const std::string& name) {
   if (name.ends_with(".toml")) return name;
-  for (const std::string& folder : NamedChips().folders()) {
+  const ChipCatalog catalog = NamedChips();
+  for (const std::string& folder : catalog.folders()) {
     const std::filesystem::path path = std::filesystem::path(folder) / (name + ".toml");
     std::error_code error;
     if (std::filesystem::is_regular_file(path, error)) return path.string();

@@ -123,6 +123,7 @@ void PrintJson(const RunOptions& options, const RunFigures& figures, const Engin
       .Set("planned_code_bytes", figures.plan.code)
       .Set("planned_kv_bytes", figures.plan.kv)
       .Set("planned_scratch_bytes", figures.plan.scratch)
+      .Set("planned_backend_bytes", figures.plan.backend)
       .Set("peak_rss_bytes", memory.peak_rss)
       .Set("rss_anon_bytes", memory.rss_anon)
       .Set("rss_file_bytes", memory.rss_file)

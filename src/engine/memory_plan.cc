@@ -26,10 +26,15 @@ uint64_t TableBytes(const Gguf& file, const Model& model, const EngineOptions& o
   return bytes;
 }
 
+uint64_t BackendBytes(const EngineOptions& options) {
+  return options.backend == nullptr ? 0 : options.backend->PlannedBytes(options.batch, options.logit_rows);
+}
+
 // Private bytes with other options; the model's tables and vocabulary stay.
 uint64_t PrivateWith(const MemoryPlan& plan, const Model& model, const EngineOptions& options) {
   const EngineMemory memory = PlanEngineMemory(model, options);
-  return plan.private_bytes() - plan.kv - plan.scratch + memory.kv + memory.scratch;
+  return plan.private_bytes() - plan.kv - plan.scratch - plan.backend + memory.kv + memory.scratch +
+         BackendBytes(options);
 }
 
 // The largest context, a multiple of 64 (or below 64), whose private bytes are within `budget`; 0
@@ -78,6 +83,7 @@ std::string Advice(const MemoryPlan& plan, const Model& model, const EngineOptio
       break;
     }
   }
+  if (plan.backend > 0 && plan.total() - plan.backend <= available) add("leave out --backend");
   if (advice.empty()) return "use a smaller model, or quantize this one";
   return advice;
 }
@@ -94,6 +100,7 @@ MemoryPlan PlanMemory(const Gguf& file, const Model& model, const EngineOptions&
           .scratch = memory.scratch,
           .tokenizer = tokenizer_bytes,
           .sampler = sampler_bytes,
+          .backend = BackendBytes(resolved),
           .program = kProgramBytes + TableBytes(file, model, resolved) + memory.stacks};
 }
 
@@ -109,7 +116,9 @@ void CheckPlan(const MemoryPlan& plan, const Model& model, const EngineOptions& 
 std::string ToText(const MemoryPlan& plan) {
   return StrCat("weights ", HumanBytes(plan.mapped + plan.copied),
                 plan.copied > 0 ? " (copied)" : " (mapped)", " + KV ", HumanBytes(plan.kv),
-                " + scratch ", HumanBytes(plan.scratch), " + tokenizer, sampler and program ",
+                " + scratch ", HumanBytes(plan.scratch),
+                plan.backend > 0 ? StrCat(" + backend ", HumanBytes(plan.backend)) : "",
+                " + tokenizer, sampler and program ",
                 HumanBytes(plan.tokenizer + plan.sampler + plan.program + plan.code), " = ",
                 HumanBytes(plan.total()));
 }

@@ -19,9 +19,12 @@ struct MemoryPlan {
   uint64_t scratch = 0;
   uint64_t tokenizer = 0;
   uint64_t sampler = 0;
+  uint64_t backend = 0;  // what multiplies instead of the kernels, if anything: its copy of the weights
   uint64_t program = 0;  // the process itself: heap of the loaded tables, stacks, libraries' data
 
-  uint64_t private_bytes() const { return copied + kv + scratch + tokenizer + sampler + program; }
+  uint64_t private_bytes() const {
+    return copied + kv + scratch + tokenizer + sampler + backend + program;
+  }
   uint64_t total() const { return mapped + code + private_bytes(); }
 };
 

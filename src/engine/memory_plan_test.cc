@@ -109,6 +109,9 @@ TEST_F(MemoryPlanTest, TextAddsUp) {
   EXPECT_EQ(ToText(plan),
             "weights 600.0 MiB (mapped) + KV 44.0 MiB + scratch 30.0 MiB + tokenizer, sampler and "
             "program 9.0 MiB = 683.0 MiB");
+  plan.backend = 100 << 20;
+  EXPECT_THAT(ToText(plan), HasSubstr("+ scratch 30.0 MiB + backend 100.0 MiB + tokenizer, sampler"));
+  EXPECT_THAT(ToText(plan), HasSubstr("= 783.0 MiB"));
   std::swap(plan.mapped, plan.copied);
   EXPECT_EQ(plan.private_bytes(), plan.total() - plan.code);
   EXPECT_EQ(ToText(plan).find("weights 600.0 MiB (copied) + KV"), 0u);

@@ -19,6 +19,10 @@ class ProductBackend {
   // Called before the first MatMul, outside the engine's workers.
   virtual void CheckModel() const = 0;
 
+  // Memory that it will have taken once every product of the model was computed, in steps of at
+  // most so many rows, of which so many want logits.
+  virtual uint64_t PlannedBytes(uint32_t rows, uint32_t logit_rows) const = 0;
+
   // y[j * y_stride + i] = sum over k of W[i, k] * x[j * x_stride + k] for i < op.n, j < rows, as
   // the backend rounds it. Without bias. Called by one thread at a time, from the engine's workers
   // too: it does not throw. A row of x that holds a NaN or an infinity gives NaNs.
