@@ -98,6 +98,21 @@ TEST_F(MemoryPlanTest, SaysWhenOnlyASmallerModelHelps) {
   EXPECT_THAT(Refusal(Options(2048), model_->weight_bytes() + 1), HasSubstr("use a smaller model"));
 }
 
+TEST_F(MemoryPlanTest, AdvisesToLeaveOutABackendThatDoesNotFit) {
+  const EngineOptions options = Options(2048);
+  MemoryPlan plan = Plan(options);
+  const MemoryLimit limit{plan.total(), "MemAvailable"};
+  EXPECT_NO_THROW(CheckPlan(plan, *model_, options, limit));
+  plan.backend = kGiB;
+  try {
+    CheckPlan(plan, *model_, options, limit);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("backend 1.0 GiB"));
+    EXPECT_THAT(error.what(), HasSubstr("leave out --backend"));
+  }
+}
+
 TEST_F(MemoryPlanTest, TextAddsUp) {
   MemoryPlan plan{.mapped = 600 << 20,
                   .code = 5 << 20,
