@@ -269,11 +269,11 @@ TEST_F(DraftTest, ChangesNeitherTextNorLogits) {
 }
 
 TEST_F(DraftTest, EndsWhereItEndsWithoutDrafts) {
-  for (uint32_t tokens = 1; tokens <= 24; ++tokens) {
+  for (uint32_t tokens = 1; tokens <= 12; ++tokens) {
     SCOPED_TRACE(tokens);
     ExpectTheSame(256, greedy_, {.max_tokens = tokens});
   }
-  for (uint32_t context = 60; context < 76; ++context) {
+  for (uint32_t context = 60; context < 68; ++context) {
     SCOPED_TRACE(context);
     ExpectTheSame(context, greedy_, {});
     ExpectTheSame(context, greedy_, {.max_tokens = 100, .context_shift = true, .keep = 4});
@@ -284,7 +284,7 @@ TEST_F(DraftTest, StopsInTheMiddleOfADraft) {
   Engine engine = MakeEngine(256);
   const std::vector<TokenId> all = Write(256, greedy_, {.max_tokens = 60}, 0).text;
   const std::span<const TokenId> prompt = std::span(all).first(20);
-  for (uint32_t stop = 1; stop < 60; ++stop) {
+  for (uint32_t stop = 1; stop < 30; ++stop) {
     SCOPED_TRACE(stop);
     Generator generator(engine, 0);
     Sampler sampler = Greedy();
