@@ -8,6 +8,7 @@
 #include <new>
 
 #include "engine/engine.h"
+#include "engine/generate.h"
 #include "tiny_models.h"
 
 namespace {
@@ -44,6 +45,29 @@ TEST(Memory, AHundredDecodedTokensAllocateNothing) {
   }
   EXPECT_EQ(allocations, before);
   EXPECT_GT(before, 0u) << "the counter does not count";
+}
+
+// From the first token to the last: sampling, drafts, steps of one row to eight.
+TEST(Memory, GeneratingWithDraftsAllocatesNothing) {
+  const TinyModel tiny(TinyShape256("qwen3"), "Q4_K_M");
+  Engine engine(tiny.model(), ResolveOptions(tiny.model(), {.threads = 2, .logit_rows = 8}));
+  Generator generator(engine, 0);
+  Sampler sampler({.temperature = 0.01f, .presence_penalty = 0.01f, .logit_bias = {}, .seed = 1},
+                  tiny.model().config().vocab);
+  std::vector<TokenId> prompt;
+  for (int i = 0; i < 20; ++i) prompt.push_back(i % 5);
+  size_t at_first = 0, at_last = 0;
+  const GenerateResult result = generator.Generate(
+      prompt, sampler, {.max_tokens = 100, .draft = 7}, [](TokenId) { return false; },
+      [&](TokenId) {
+        if (at_first == 0) at_first = allocations;
+        at_last = allocations;
+        return true;
+      });
+  EXPECT_EQ(at_last, at_first);
+  EXPECT_EQ(result.generated_tokens, 100u);
+  EXPECT_GT(result.draft.drafted, result.draft.accepted);
+  EXPECT_GT(result.draft.accepted, 0u);
 }
 
 }  // namespace

@@ -39,7 +39,7 @@ ChosenBackend::ChosenBackend(const EngineFlags& flags, const Model& model) {
   backend_->CheckModel();
 }
 
-std::string ChosenBackend::ToText(uint64_t tokens) const {
+std::string ChosenBackend::ToText(uint64_t tokens, uint64_t rows) const {
   const chip::ProductReport report = backend_->total();
   const chip::TileCost& cost = report.run.cost;
   const double seconds = ChipSeconds(*design_, cost);
@@ -72,11 +72,12 @@ std::string ChosenBackend::ToText(uint64_t tokens) const {
   }
   table.Add({"host", Grouped(report.host_macs), "", "multiply-adds to round activations and scale sums"});
   if (report.run.overflows > 0) table.Add({"overflows", Grouped(report.run.overflows), "", "sums beyond 32 bits"});
-  return StrCat("simulated on ", design_->name, ", all ", tokens, " tokens, attention and norms on this CPU:\n",
+  return StrCat("simulated on ", design_->name, ", all ", tokens, " tokens",
+                rows == tokens ? "" : StrCat(" in ", rows, " rows"), ", attention and norms on this CPU:\n",
                 table.ToText());
 }
 
-void ChosenBackend::SetIn(Json& json, uint64_t tokens) const {
+void ChosenBackend::SetIn(Json& json, uint64_t tokens, uint64_t rows) const {
   const chip::ProductReport report = backend_->total();
   const chip::TileCost& cost = report.run.cost;
   Json phases = Json::Object();
@@ -89,6 +90,7 @@ void ChosenBackend::SetIn(Json& json, uint64_t tokens) const {
   Json chip = Json::Object();
   chip.Set("name", design_->name)
       .Set("tokens", tokens)
+      .Set("rows", rows)
       .Set("tiles", report.run.executed_tiles)
       .Set("cycles", cost.total_cycles())
       .Set("phase_cycles", std::move(phases))

@@ -21,10 +21,10 @@ class ChosenBackend {
   ProductBackend* get() { return backend_.get(); }  // nullptr: the engine's own
   bool is_chip() const { return design_ != nullptr; }
 
-  // Of a chip, over all steps until now; `tokens` of them were computed. Several lines without the last
-  // newline.
-  std::string ToText(uint64_t tokens) const;
-  void SetIn(Json& json, uint64_t tokens) const;  // "chip": {...}
+  // Of a chip, over all steps until now: `tokens` of the text, computed in so many rows (more where drafts
+  // were refused or a context shift computed again). Several lines without the last newline.
+  std::string ToText(uint64_t tokens, uint64_t rows) const;
+  void SetIn(Json& json, uint64_t tokens, uint64_t rows) const;  // "chip": {...}
 
  private:
   std::unique_ptr<const ChipDesign> design_;

@@ -1,5 +1,6 @@
 #include "cli/generation.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -12,6 +13,8 @@
 
 namespace edgewise {
 namespace {
+
+constexpr uint32_t kMostDraft = 64;  // each row more costs logits; a copy so long is rarely right to its end
 
 template <typename... Values>
 std::string Format(const char* format, Values... values) {
@@ -54,6 +57,9 @@ void GenerationFlags::AddTo(Flags& flags, int32_t default_tokens) {
       "at the end of the context drop the older half of the text, recompute the rest and "
       "go on, instead of stopping");
   flags.Add("--keep", keep, "N", "first tokens that --context-shift never drops");
+  flags.Add("--draft-ngram", draft, "N",
+            "draft up to N tokens (fewer than -b) by what followed the same n-gram before, and check them in "
+            "one step: the same text in fewer steps where it repeats itself; 0: none");
   flags.AddSwitch("--no-escape", no_escape, "take \\n, \\t, \\\", \\\\, \\xHH in texts literally");
   flags.Group("Sampling (in this order: bias, penalties, top-k, typical, top-p, min-p, temp)");
   flags.Add("-s,--seed", seed, "N", "of the random draws; without it another one each time");
@@ -110,10 +116,14 @@ GenerateOptions GenerationFlags::ToGenerate() const {
   if (tokens == 0 || tokens < -1) {
     throw Error(ErrorCode::kUsage, StrCat("-n is ", tokens, ": choose 1 or more, or -1"));
   }
+  if (draft > kMostDraft) {
+    throw Error(ErrorCode::kUsage, StrCat("--draft-ngram is ", draft, ": choose 0 to ", kMostDraft));
+  }
   GenerateOptions options;
   options.max_tokens = tokens == -1 ? 0 : static_cast<uint32_t>(tokens);
   options.context_shift = context_shift;
   options.keep = keep;
+  options.draft = draft;
   return options;
 }
 
@@ -146,14 +156,23 @@ double RunFigures::decode_gb_s() const {
   return Rate(static_cast<double>(decode_bytes) * 1e-9, result.decode);
 }
 
+uint64_t RunFigures::computed_tokens() const {
+  return uint64_t{result.prompt_tokens} + result.generated_tokens - std::min(result.generated_tokens, 1u);
+}
+
 std::string RunFigures::ToText() const {
   std::string text =
       Format("load %.2f s | prompt %u tokens, TTFT %.1f ms, %.1f tok/s", load.value(),
              result.prompt_tokens, result.first_token.value() * 1e3, prefill_tok_s());
   text += Format(" | generated %u", result.generated_tokens);
   if (decode_tok_s() > 0) text += Format(", %.1f tok/s, %.1f GB/s", decode_tok_s(), decode_gb_s());
-  return StrCat(text, " | peak ", HumanBytes(ReadProcessMemory().peak_rss), ", planned ",
-                HumanBytes(plan.total()), " | seed ", seed, " | ", NameOf(result.reason));
+  return StrCat(text, DraftText(result.draft), " | peak ", HumanBytes(ReadProcessMemory().peak_rss),
+                ", planned ", HumanBytes(plan.total()), " | seed ", seed, " | ", NameOf(result.reason));
+}
+
+std::string DraftText(const DraftCounts& draft) {
+  if (draft.drafted == 0) return "";
+  return Format(" | drafted %u, accepted %u, %u steps", draft.drafted, draft.accepted, draft.steps);
 }
 
 }  // namespace edgewise

@@ -24,7 +24,7 @@ struct GenerationFlags {
   std::vector<std::string> logit_bias, stops;
   std::optional<uint64_t> seed;
   bool ignore_eos = false, no_escape = false, context_shift = false;
-  uint32_t keep = 0;
+  uint32_t keep = 0, draft = 0;
 
   void AddTo(Flags& flags, int32_t default_tokens);
 
@@ -55,7 +55,7 @@ class TextStream {
 };
 
 // "load 0.03 s | prompt 5 tokens, TTFT 8.1 ms, 620.0 tok/s | generated 60, 310.2 tok/s, 19.1 GB/s |
-// peak 640.0 MiB, planned 652.1 MiB | seed 7 | length"
+// drafted 70, accepted 40, 19 steps | peak 640.0 MiB, planned 652.1 MiB | seed 7 | length"
 struct RunFigures {
   Seconds load{0};
   GenerateResult result;
@@ -66,7 +66,12 @@ struct RunFigures {
   double prefill_tok_s() const;  // 0 when nothing was measured
   double decode_tok_s() const;
   double decode_gb_s() const;
+  // Tokens of the text that were computed: the last one generated was not read again.
+  uint64_t computed_tokens() const;
   std::string ToText() const;
 };
+
+// " | drafted 70, accepted 40, 19 steps"; nothing when none was drafted.
+std::string DraftText(const DraftCounts& draft);
 
 }  // namespace edgewise

@@ -220,9 +220,9 @@ class Chat {
     if (options_.no_statistics) return;
     RunFigures figures;
     figures.result = result;
-    std::fprintf(stderr, "[prompt %u of %zu tokens new, TTFT %.1f ms | generated %u, %.1f tok/s]\n",
+    std::fprintf(stderr, "[prompt %u of %zu tokens new, TTFT %.1f ms | generated %u, %.1f tok/s%s]\n",
                  result.prompt_tokens, conversation_tokens, result.first_token.value() * 1e3,
-                 result.generated_tokens, figures.decode_tok_s());
+                 result.generated_tokens, figures.decode_tok_s(), DraftText(result.draft).c_str());
   }
 
   const ChatOptions& options_;
@@ -237,7 +237,8 @@ class Chat {
 
 int RunChat(const ChatOptions& options) {
   EngineOptions asked = options.engine.ToOptions();
-  options.generation.ToGenerate();  // refuses wrong flags before the model is read
+  // Refuses wrong flags before the model is read.
+  asked.logit_rows = options.generation.ToGenerate().draft + 1;
   LoadedModel loaded(ModelPath(options.model), options.engine.check_tensors);
   ChosenBackend backend(options.engine, loaded.model);
   asked.backend = backend.get();

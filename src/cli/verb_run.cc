@@ -83,11 +83,6 @@ uint64_t BytesRead(const Engine& engine) {
   return counted.weight_bytes.value() + counted.kv_read.value();
 }
 
-// The last token generated was not read again.
-uint64_t ComputedTokens(const GenerateResult& result) {
-  return uint64_t{result.prompt_tokens} + result.generated_tokens - std::min(result.generated_tokens, 1u);
-}
-
 void PrintJson(const RunOptions& options, const RunFigures& figures, const EngineOptions& engine,
                const ChosenBackend& backend, const std::string& path, const std::string& prompt,
                const std::string& generated) {
@@ -95,6 +90,10 @@ void PrintJson(const RunOptions& options, const RunFigures& figures, const Engin
   const ProcessMemory memory = ReadProcessMemory();
   char hash[17];
   std::snprintf(hash, sizeof hash, "%016llx", static_cast<unsigned long long>(result.logits_hash));
+  Json draft = Json::Object();
+  draft.Set("drafted", result.draft.drafted)
+      .Set("accepted", result.draft.accepted)
+      .Set("steps", result.draft.steps);
   Json json = Json::Object();
   json.Set("text", options.no_display_prompt ? generated : prompt + generated)
       .Set("generated", generated)
@@ -104,6 +103,7 @@ void PrintJson(const RunOptions& options, const RunFigures& figures, const Engin
       .Set("prompt_tokens", result.prompt_tokens)
       .Set("generated_tokens", result.generated_tokens)
       .Set("context_shifts", result.context_shifts)
+      .Set("draft", std::move(draft))
       .Set("seed", figures.seed)
       .Set("load_ms", figures.load.value() * 1e3)
       .Set("ttft_ms", result.first_token.value() * 1e3)
@@ -128,7 +128,7 @@ void PrintJson(const RunOptions& options, const RunFigures& figures, const Engin
       .Set("rss_anon_bytes", memory.rss_anon)
       .Set("rss_file_bytes", memory.rss_file)
       .Set("logits_hash", hash);
-  if (backend.is_chip()) backend.SetIn(json, ComputedTokens(result));
+  if (backend.is_chip()) backend.SetIn(json, figures.computed_tokens(), result.rows);
   json.Print();
 }
 
@@ -136,6 +136,7 @@ int Run(const RunOptions& options) {
   const std::string prompt = PromptOf(options);
   EngineOptions asked = options.engine.ToOptions();
   GenerateOptions generate = options.generation.ToGenerate();
+  asked.logit_rows = generate.draft + 1;
 
   // 1. Open, tokenise, plan: all that can be refused is refused here.
   RunFigures figures;
@@ -146,9 +147,11 @@ int Run(const RunOptions& options) {
   asked.backend = backend.get();
   EngineOptions resolved = ResolveOptions(loaded.model, asked);
   const std::vector<TokenId> tokens = Encode(loaded, prompt, resolved.context);
-  // No step has more rows than the prompt, unless a shift recomputes half of a full context.
+  // No step has more rows than the prompt or a token with its draft, unless a shift recomputes half of a
+  // full context.
   if (!generate.context_shift) {
-    resolved.batch = std::min(resolved.batch, static_cast<uint32_t>(tokens.size()));
+    resolved.batch =
+        std::min(resolved.batch, std::max(static_cast<uint32_t>(tokens.size()), resolved.logit_rows));
   }
   const SamplerOptions sampling = options.generation.ToSampler(*loaded.tokenizer, resolved.context);
   figures.plan = CheckedPlan(loaded, resolved, sampling, options.engine.force);
@@ -205,7 +208,9 @@ int Run(const RunOptions& options) {
   if (!options.no_statistics) {
     const bool terminal = isatty(STDERR_FILENO) != 0;
     std::fprintf(stderr, "%s%s\n", terminal ? "\n" : "", figures.ToText().c_str());
-    if (backend.is_chip()) std::fputs(backend.ToText(ComputedTokens(figures.result)).c_str(), stderr);
+    if (backend.is_chip()) {
+      std::fputs(backend.ToText(figures.computed_tokens(), figures.result.rows).c_str(), stderr);
+    }
   }
   return 0;
 }

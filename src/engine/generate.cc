@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "engine/ngram_draft.h"
 
 namespace edgewise {
 namespace {
@@ -56,35 +57,44 @@ GenerateResult Generator::Generate(std::span<const TokenId> tokens, Sampler& sam
   sampler.ForgetText();
   for (const TokenId token : tokens) sampler.Accept(token);
   result.prompt_tokens = static_cast<uint32_t>(tokens.size()) - CommonPrefix(tokens);
-  std::span<const float> logits = Prefill(tokens, options);
+  std::span<const float> logits = Prefill(tokens, options, result);
   result.prefill = result.first_token = Now() - start;
 
-  // Why generation ends with this token, if it does.
-  const auto reason_after = [&](TokenId token) -> std::optional<StopReason> {
+  // Why generation ends with this token behind so many others, if it does.
+  const auto reason_after = [&](TokenId token, size_t behind) -> std::optional<StopReason> {
     if (is_end(token)) return StopReason::kEndOfGeneration;
     if (!on_token(token)) return StopReason::kCallback;
     if (result.generated_tokens == options.max_tokens) return StopReason::kLength;
-    if (cached_.size() == context && !options.context_shift) return StopReason::kContextFull;
+    if (behind == context && !options.context_shift) return StopReason::kContextFull;
     return std::nullopt;
   };
   result.reason = StopReason::kCancelled;
+  const size_t vocab = engine_.model().config().vocab;
   while (!logits.empty()) {
-    if (options.hash_logits) result.logits_hash = Hash(logits, result.logits_hash);
-    const TokenId token = sampler.Sample(logits);
+    const std::span<const float> row = logits.first(vocab);
+    logits = logits.subspan(vocab);
+    // What the row follows; behind it the cache holds the drafts whose rows are still to come.
+    const size_t length = cached_.size() - logits.size() / vocab;
+    if (options.hash_logits) result.logits_hash = Hash(row, result.logits_hash);
+    const TokenId token = sampler.Sample(row);
     // The sampler takes a NaN only where all are: what followed would be noise.
-    if (std::isnan(logits[static_cast<size_t>(token)])) {
+    if (std::isnan(row[static_cast<size_t>(token)])) {
       throw Error(ErrorCode::kBadFile,
                   "the model computes NaN for every token: its weights are damaged "
                   "(--check-tensors says which), fetch the file again");
     }
     sampler.Accept(token);
     ++result.generated_tokens;
-    const std::optional<StopReason> reason = reason_after(token);
+    const std::optional<StopReason> reason = reason_after(token, length);
     if (result.generated_tokens == 1) result.first_token = Now() - start;
-    if (reason) {
-      result.reason = *reason;
-      break;
+    if (reason) result.reason = *reason;
+    const bool ends = reason || IsCancelled(options);
+    if (!ends && !logits.empty() && cached_[length] == token) {
+      ++result.draft.accepted;
+      continue;
     }
+    Truncate(length);
+    if (ends) break;
     logits = Advance(token, options, result);
   }
   result.decode = Now() - start - result.first_token;
@@ -99,11 +109,16 @@ uint32_t Generator::CommonPrefix(std::span<const TokenId> tokens) const {
   return static_cast<uint32_t>(end - tokens.begin());
 }
 
+void Generator::Truncate(size_t length) {
+  cached_.resize(length);
+  engine_.Truncate(slot_, static_cast<uint32_t>(length));
+}
+
 std::span<const float> Generator::Prefill(std::span<const TokenId> tokens,
-                                          const GenerateOptions& options) {
+                                          const GenerateOptions& options,
+                                          GenerateResult& result) {
   size_t done = CommonPrefix(tokens);
-  cached_.resize(done);
-  engine_.Truncate(slot_, static_cast<uint32_t>(done));
+  Truncate(done);
   std::span<const float> logits;
   while (done < tokens.size()) {
     if (IsCancelled(options)) return {};
@@ -113,6 +128,7 @@ std::span<const float> Generator::Prefill(std::span<const TokenId> tokens,
     logits = engine_.Run({&chunk, 1});
     cached_.insert(cached_.end(), chunk.tokens.begin(), chunk.tokens.end());
     done += rows;
+    result.rows += rows;
     if (!last && options.on_prefill) {
       options.on_prefill(static_cast<uint32_t>(done), static_cast<uint32_t>(tokens.size()));
     }
@@ -122,13 +138,15 @@ std::span<const float> Generator::Prefill(std::span<const TokenId> tokens,
 
 std::span<const float> Generator::Advance(TokenId token, const GenerateOptions& options,
                                           GenerateResult& result) {
-  if (IsCancelled(options)) return {};
-  const uint32_t context = engine_.options().context;
-  if (cached_.size() < context) {
-    const Chunk chunk = {slot_, {&token, 1}, 1};
-    const std::span<const float> logits = engine_.Run({&chunk, 1});
+  ++result.draft.steps;
+  if (const size_t length = cached_.size(); length < engine_.options().context) {
     cached_.push_back(token);
-    return logits;
+    AppendNgramDraft(cached_, MostDrafted(options, result));
+    const auto rows = static_cast<uint32_t>(cached_.size() - length);
+    result.draft.drafted += rows - 1;
+    result.rows += rows;
+    const Chunk chunk = {slot_, std::span(cached_).last(rows), rows};
+    return engine_.Run({&chunk, 1});
   }
   // Positions change for what stays, so its keys are rotated wrongly: computed anew, it is exactly
   // the text's continuation after what stays, at the cost of prefilling half a context now and
@@ -139,7 +157,16 @@ std::span<const float> Generator::Advance(TokenId token, const GenerateOptions& 
   shifted_.insert(shifted_.end(), newer, cached_.end());
   shifted_.push_back(token);
   ++result.context_shifts;
-  return Prefill(shifted_, options);
+  return Prefill(shifted_, options, result);
+}
+
+// A draft needs room in the context, and none of it is beyond the last token wanted: the step samples
+// once more than it drafts.
+uint32_t Generator::MostDrafted(const GenerateOptions& options, const GenerateResult& result) const {
+  const EngineOptions& engine = engine_.options();
+  const auto room = engine.context - static_cast<uint32_t>(cached_.size());
+  const uint32_t most = std::min({options.draft, engine.logit_rows - 1, room});
+  return options.max_tokens == 0 ? most : std::min(most, options.max_tokens - result.generated_tokens - 1);
 }
 
 }  // namespace edgewise

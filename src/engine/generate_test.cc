@@ -17,6 +17,7 @@ class GeneratorTest : public testing::Test {
     options.threads = 1;
     options.context = context;
     options.batch = batch;
+    options.logit_rows = 8;
     return options;
   }
   Engine MakeEngine(uint32_t context, uint32_t batch = 512) {
@@ -200,6 +201,116 @@ TEST_F(GeneratorTest, StopsWhenToldTo) {
   EXPECT_EQ(result.generated_tokens, 0u);
   EXPECT_EQ(progress, std::vector<uint32_t>{8});
   EXPECT_EQ(again.cached().size(), 8u);
+}
+
+// Text, logits and counts with and without drafts, from a prompt that repeats five tokens.
+class DraftTest : public GeneratorTest {
+ protected:
+  struct Outcome {
+    GenerateResult result;
+    std::vector<TokenId> text;
+    std::vector<TokenId> cached;
+  };
+
+  Outcome Write(uint32_t context, const SamplerOptions& sampling, GenerateOptions options, uint32_t draft) {
+    Engine engine = MakeEngine(context);
+    Generator generator(engine, 0);
+    Sampler sampler(sampling, model_.config().vocab);
+    Outcome outcome;
+    for (int i = 0; i < 20; ++i) outcome.text.push_back(static_cast<TokenId>(300 + i % 5));
+    const std::vector<TokenId> prompt = outcome.text;
+    options.hash_logits = true;
+    options.draft = draft;
+    const auto passed = [&](TokenId token) {
+      outcome.text.push_back(token);
+      return true;
+    };
+    outcome.result = generator.Generate(prompt, sampler, options, [](TokenId) { return false; }, passed);
+    outcome.cached.assign(generator.cached().begin(), generator.cached().end());
+    EXPECT_EQ(engine.Length(0), outcome.cached.size());
+    return outcome;
+  }
+
+  // Returns what became of the drafts.
+  DraftCounts ExpectTheSame(uint32_t context, const SamplerOptions& sampling,
+                            const GenerateOptions& options) {
+    const Outcome plain = Write(context, sampling, options, 0);
+    EXPECT_EQ(plain.result.draft.drafted, 0u);
+    EXPECT_EQ(plain.result.draft.steps, plain.result.generated_tokens - 1);
+    DraftCounts most;
+    for (const uint32_t draft : {1u, 7u, 100u}) {
+      SCOPED_TRACE(draft);
+      const Outcome drafted = Write(context, sampling, options, draft);
+      EXPECT_EQ(drafted.text, plain.text);
+      EXPECT_EQ(drafted.cached, plain.cached);
+      EXPECT_EQ(drafted.result.logits_hash, plain.result.logits_hash);
+      EXPECT_EQ(drafted.result.reason, plain.result.reason);
+      EXPECT_EQ(drafted.result.generated_tokens, plain.result.generated_tokens);
+      EXPECT_EQ(drafted.result.context_shifts, plain.result.context_shifts);
+      most = drafted.result.draft;
+      EXPECT_EQ(drafted.result.generated_tokens, 1 + most.steps + most.accepted);
+      EXPECT_EQ(drafted.result.rows, plain.result.rows + most.drafted - most.accepted);
+      EXPECT_LE(most.accepted, most.drafted);
+    }
+    return most;
+  }
+};
+
+TEST_F(DraftTest, ChangesNeitherTextNorLogits) {
+  const DraftCounts greedy = ExpectTheSame(256, greedy_, {.max_tokens = 150});
+  EXPECT_GT(greedy.accepted, 20u);
+  EXPECT_GT(greedy.drafted, greedy.accepted) << "no draft was refused";
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    SCOPED_TRACE(seed);
+    SamplerOptions sampling = {.temperature = 0.5f, .presence_penalty = 0.1f, .logit_bias = {}, .seed = seed};
+    const DraftCounts sampled = ExpectTheSame(256, sampling, {.max_tokens = 60});
+    EXPECT_GT(sampled.drafted, 0u);
+  }
+}
+
+TEST_F(DraftTest, EndsWhereItEndsWithoutDrafts) {
+  for (uint32_t tokens = 1; tokens <= 12; ++tokens) {
+    SCOPED_TRACE(tokens);
+    ExpectTheSame(256, greedy_, {.max_tokens = tokens});
+  }
+  for (uint32_t context = 60; context < 68; ++context) {
+    SCOPED_TRACE(context);
+    ExpectTheSame(context, greedy_, {});
+    ExpectTheSame(context, greedy_, {.max_tokens = 100, .context_shift = true, .keep = 4});
+  }
+}
+
+TEST_F(DraftTest, StopsInTheMiddleOfADraft) {
+  Engine engine = MakeEngine(256);
+  const std::vector<TokenId> all = Write(256, greedy_, {.max_tokens = 60}, 0).text;
+  const std::span<const TokenId> prompt = std::span(all).first(20);
+  for (uint32_t stop = 1; stop < 30; ++stop) {
+    SCOPED_TRACE(stop);
+    Generator generator(engine, 0);
+    Sampler sampler = Greedy();
+    std::atomic<bool> cancel = false;
+    uint32_t seen = 0;
+    const auto no_end = [](TokenId) { return false; };
+    const auto expect_stop = [&](const GenerateResult& result, StopReason reason) {
+      EXPECT_EQ(result.reason, reason);
+      EXPECT_EQ(result.generated_tokens, stop);
+      EXPECT_TRUE(std::ranges::equal(generator.cached(), std::span(all).first(20 + stop - 1)));
+    };
+    expect_stop(generator.Generate(prompt, sampler, {.draft = 7}, no_end,
+                                   [&](TokenId) { return ++seen < stop; }),
+                StopReason::kCallback);
+    seen = 0;
+    expect_stop(generator.Generate(prompt, sampler, {.draft = 7, .cancel = &cancel}, no_end,
+                                   [&](TokenId) {
+                                     cancel = ++seen == stop;
+                                     return true;
+                                   }),
+                StopReason::kCancelled);
+    seen = 0;
+    expect_stop(generator.Generate(prompt, sampler, {.draft = 7}, [&](TokenId) { return ++seen == stop; },
+                                   [](TokenId) { return true; }),
+                StopReason::kEndOfGeneration);
+  }
 }
 
 // The penalties look at the prompt, and at this text only.
