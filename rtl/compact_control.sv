@@ -1,5 +1,5 @@
 // The control of `compact`: when it computes, which multiply-add, and when a finished sum reaches C. It sees
-// no data, so its timing is the same whatever the data; formal/compact_control_proof.sv proves it.
+// no data, so its timing is the same whatever the data; proof/compact_control_proof.sv proves it.
 //
 // The story (N = 8; edge 0 latches CTRL = 1, so start is seen from edge 1 on):
 //   IDLE     start -> COMPUTE. Edge 1: C is forgotten, the counter is 0.
