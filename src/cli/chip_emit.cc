@@ -101,7 +101,7 @@ Variant Systolic(const ChipDesign& d, Matcher& match) {
   const uint64_t beats = d.scratch_words * d.scratch_word_bits / 8 / d.rows;
   match.Need(beats <= 65536, "scratchpad.words", "at most 65,536 columns of activations");
   return {.module = "systolic",
-          .files = {"systolic.sv", "systolic_element.sv"},
+          .files = {"systolic.sv", "systolic_element.sv", "mac.sv"},
           .parameters = StrCat(".N(", d.rows, "), .S(", beats, ")"),
           .streams = true,
           .n = d.rows};
