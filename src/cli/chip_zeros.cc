@@ -267,7 +267,11 @@ void PrintJson(const ZerosFlags& flags, const std::string& path, const Designs& 
 
 int CountModel(const ZerosFlags& flags) {
   const Designs designs(flags.chip.Design());
-  if (flags.tokens == 0) throw Error(ErrorCode::kUsage, "--tokens is 0: a step has one at least");
+  // Every tile of the step is visited, for it may be one of zeros.
+  constexpr uint32_t kMaxTokens = 4096;
+  if (flags.tokens == 0 || flags.tokens > kMaxTokens) {
+    throw Error(ErrorCode::kUsage, StrCat("--tokens ", flags.tokens, " is outside 1..", kMaxTokens));
+  }
   const std::string path = ModelPath(flags.model);
   const Gguf file = Gguf::Open(path);
   const Model model = Model::FromGguf(file);
