@@ -47,13 +47,14 @@ std::string ChosenBackend::ToText(uint64_t tokens, uint64_t rows) const {
   Table table({"<", "", "", "<"});
   const auto cycles = [&](const char* name, uint64_t count, const char* what) {
     if (count == 0) return;
-    table.Add({name, Grouped(count), PercentText(static_cast<double>(count) / static_cast<double>(cost.total_cycles())),
-               what});
+    const double share = static_cast<double>(count) / static_cast<double>(cost.total_cycles());
+    table.Add({name, Grouped(count), PercentText(share), what});
   };
   table.Add({"tiles", Grouped(report.run.executed_tiles), "",
              StrCat("of ", Grouped(report.multiplies), " integer products of ", Grouped(report.products),
                     " matrix products")});
-  table.Add({"cycles", Grouped(cost.total_cycles()), "", StrCat("at ", Number(design_->clock_hz / 1e6, "%.4g"), " MHz")});
+  table.Add({"cycles", Grouped(cost.total_cycles()), "",
+             StrCat("at ", Number(design_->clock_hz / 1e6, "%.4g"), " MHz")});
   cycles("  load", cost.phases.load, "operands and commands come in");
   cycles("  compute", cost.phases.compute, "the array works");
   cycles("  drain", cost.phases.drain, "results leave");
@@ -61,17 +62,21 @@ std::string ChosenBackend::ToText(uint64_t tokens, uint64_t rows) const {
   cycles("  host", cost.phases.host, "the host adds partial sums along k");
   cycles("  link", cost.phases.link, "gathering the columns of all chips");
   table.Add({"time", HumanSeconds(seconds), "", StrCat(HumanSeconds(seconds * per_token), " a token")});
-  table.Add({"utilisation", PercentText(chip::Utilisation(*design_, cost)), "", "of the multiply-adds it could have done"});
+  table.Add({"utilisation", PercentText(chip::Utilisation(*design_, cost)), "",
+             "of the multiply-adds it could have done"});
   if (design_->host != HostInterface::kNone) {
-    table.Add({"bytes in", Grouped(cost.traffic.in()), "", StrCat("weights ", Grouped(cost.traffic.weights))});
+    table.Add({"bytes in", Grouped(cost.traffic.in()), "",
+               StrCat("weights ", Grouped(cost.traffic.weights))});
     table.Add({"bytes out", Grouped(cost.traffic.results), "", ""});
   }
   if (report.run.joules > 0) {
-    table.Add({"energy", HumanJoules(report.run.joules), "", StrCat(HumanJoules(report.run.joules * per_token),
-                                                                     " a token (model)")});
+    table.Add({"energy", HumanJoules(report.run.joules), "",
+               StrCat(HumanJoules(report.run.joules * per_token), " a token (model)")});
   }
   table.Add({"host", Grouped(report.host_macs), "", "multiply-adds to round activations and scale sums"});
-  if (report.run.overflows > 0) table.Add({"overflows", Grouped(report.run.overflows), "", "sums beyond 32 bits"});
+  if (report.run.overflows > 0) {
+    table.Add({"overflows", Grouped(report.run.overflows), "", "sums beyond 32 bits"});
+  }
   return StrCat("simulated on ", design_->name, ", all ", tokens, " tokens",
                 rows == tokens ? "" : StrCat(" in ", rows, " rows"), ", attention and norms on this CPU:\n",
                 table.ToText());
