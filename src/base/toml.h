@@ -2,7 +2,8 @@
 // the program must compile the library alike.
 //
 // toml++ 3.3 asserts what a file can break: "[ = 1" aborts, or, with NDEBUG, is undefined. Here an assertion
-// that fails is an exception, in all builds.
+// that fails is an exception, in all builds. It also runs into undefined behaviour at letters beyond ASCII
+// where it looks for white space (U+00A1 to U+049A in a key): it is never shown any.
 #pragma once
 
 #include <string>
@@ -24,10 +25,32 @@ struct TomlAssertion {};
 
 namespace edgewise {
 
+// The text with '?' for each byte beyond ASCII after a '#'. Throws Error(kUsage) for one elsewhere.
+inline std::string OnlyAscii(std::string_view text, const std::string& file) {
+  std::string ascii(text);
+  size_t line = 1;
+  bool after_hash = false;
+  for (char& c : ascii) {
+    if (c == '\n') {
+      ++line;
+      after_hash = false;
+    }
+    after_hash |= c == '#';
+    if (static_cast<unsigned char>(c) < 0x80) continue;
+    if (!after_hash) {
+      throw Error(ErrorCode::kUsage, StrCat(Printable(file, 200), ":", line,
+                                            ": a character beyond ASCII: only comments may have such"));
+    }
+    c = '?';
+  }
+  return ascii;
+}
+
 // Throws Error(kUsage) with `file`, the line and the reason for anything that is not TOML.
 inline toml::table ParseToml(std::string_view text, const std::string& file) {
+  const std::string ascii = OnlyAscii(text, file);
   try {
-    return toml::parse(text);
+    return toml::parse(ascii);
   } catch (const toml::parse_error& error) {
     throw Error(ErrorCode::kUsage,
                 StrCat(Printable(file, 200), ":", error.source().begin.line, ": ",

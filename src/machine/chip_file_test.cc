@@ -125,7 +125,7 @@ TEST(ChipFile, ErrorsNameFileLineKeyAndReason) {
       {"base = \"small\"\nbase = \"small\"", "chips/mine.toml:2: "},
       {"base = \"small\"\n[array\n", "chips/mine.toml:2: "},
       {"base = \"small\"\n[ = 1]\n", "chips/mine.toml: no valid TOML"},  // toml++ would abort
-      {"base = \"small\"\n\xff\xfe", "chips/mine.toml:1: Encountered invalid utf-8"},
+      {"base = \"small\"\n\xff\xfe", "chips/mine.toml:2: a character beyond ASCII"},
       {"base = \"small\"\n[array]\nrow = 8",
        "chips/mine.toml:3: [array] has no key 'row': did you mean rows?"},
       {"base = \"small\"\n[timing]\nbus_byte = 8",
@@ -152,6 +152,12 @@ TEST(ChipFile, ErrorsNameFileLineKeyAndReason) {
 TEST(ChipFile, HostileTextIsShownPrintable) {
   EXPECT_THAT(Refusal("base = \"small\"\n\"\\u001b[31m\\n\" = 1"),
               AllOf(StartsWith("chips/mine.toml:2: unknown key '?[31m?'"), Not(HasSubstr("\x1b"))));
+}
+
+TEST(ChipFile, OnlyCommentsHoldCharactersBeyondAscii) {
+  EXPECT_EQ(Refusal("base = \"small\"  # 8 \u00d7 8\n"), "accepted");
+  EXPECT_EQ(Refusal("# 16 \u00b5W\nbase = \"small\"\ndouble_bu\u00e3fer = true\n"),
+            "chips/mine.toml:3: a character beyond ASCII: only comments may have such");
 }
 
 TEST(ChipFile, SizeIsLimited) {
