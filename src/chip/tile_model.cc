@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/fnv.h"
 #include "chip/lower.h"
 
 namespace edgewise::chip {
@@ -123,13 +124,10 @@ uint64_t CountOverflows(const Product& product, const Integers& a, const Integer
 }
 
 uint64_t HashOf(const Product& product, const Results& c) {
-  uint64_t hash = 0xcbf29ce484222325;
+  uint64_t hash = kFnvOffset;
   for (uint64_t i = 0; i < product.m; ++i) {
     for (uint64_t j = 0; j < product.n; ++j) {
-      const auto value = static_cast<uint32_t>(c.row(i)[j]);
-      for (int shift = 0; shift < 32; shift += 8) {
-        hash = (hash ^ (value >> shift & 255)) * 0x100000001b3;
-      }
+      hash = FnvMixBytes(hash, static_cast<uint32_t>(c.row(i)[j]), 4);
     }
   }
   return hash;

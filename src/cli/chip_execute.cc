@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fnv.h"
 #include "base/memory.h"
 #include "base/system_memory.h"
 #include "chip/integer_product.h"
@@ -80,10 +81,6 @@ StepSizes SizesOf(const Workload& work) {
   return sizes;
 }
 
-void Mix(uint64_t& hash, uint64_t value) {
-  for (int shift = 0; shift < 64; shift += 8) hash = (hash ^ (value >> shift & 255)) * 0x100000001b3;
-}
-
 // The model and what one product needs besides.
 class SyntheticStep {
  public:
@@ -113,7 +110,7 @@ class SyntheticStep {
     const uint64_t all = work_.macs(false) >> 20;
     uint64_t done = 0;
     Seconds time;
-    hash = 0xcbf29ce484222325;
+    hash = kFnvOffset;
     const auto* at = reinterpret_cast<const int8_t*>(weights_.data());
     for (const WorkProduct& p : work_.products) {
       if (IsAttention(p.role)) continue;
@@ -123,7 +120,7 @@ class SyntheticStep {
         const Seconds start = Now();
         f(product, Integers(a_.view().int8(), p.k), Integers(at, p.k), c);
         time += Now() - start;
-        Mix(hash, chip::HashOf(product, c));
+        hash = FnvMixBytes(hash, chip::HashOf(product, c), 8);
         done += p.m * p.n * p.k;
         progress.Show(done >> 20, all);
       }

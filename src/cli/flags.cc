@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "cli/verb.h"
 
 namespace edgewise {
@@ -30,22 +31,6 @@ T ToNumber(const std::string& flag, const std::string& text) {
                      : std::is_signed_v<T>       ? "a whole number"
                                                  : "a whole number that is not negative";
   throw Error(ErrorCode::kUsage, StrCat(flag, " needs ", kind, ", not '", Printable(text), "'"));
-}
-
-// Letters to insert, remove or replace to make one of the other.
-size_t EditDistance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row.back();
 }
 
 // Appends `text` in lines of kHelpWidth, those after the first indented by `indent`.

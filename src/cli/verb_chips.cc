@@ -3,7 +3,6 @@
 
 #include <charconv>
 #include <cstdio>
-#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -108,18 +107,6 @@ int List(const ChipsOptions& options) {
   return 0;
 }
 
-// Where the file of a chip is; "" when it cannot be found again.
-std::string FileOf(const std::string& name) {
-  if (name.ends_with(".toml")) return name;
-  const ChipCatalog catalog = NamedChips();
-  for (const std::string& folder : catalog.folders()) {
-    const std::filesystem::path path = std::filesystem::path(folder) / (name + ".toml");
-    std::error_code error;
-    if (std::filesystem::is_regular_file(path, error)) return path.string();
-  }
-  return "";
-}
-
 // Derived figures, then every field.
 std::string DesignText(const ChipDesign& d) {
   Table derived({"<", "<"});
@@ -150,7 +137,7 @@ int Show(const ChipsOptions& options) {
   }
   std::fputs(DesignText(d).c_str(), stdout);
   // The sources of single figures are comments in the file, and in those of its bases.
-  if (const std::string file = FileOf(*options.name); !file.empty()) {
+  if (const std::string file = NamedChips().FileOf(*options.name); !file.empty()) {
     std::printf("\n%s:\n\n%s", file.c_str(), ReadText(file).c_str());
   }
   return 0;

@@ -8,15 +8,14 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/fnv.h"
 #include "engine/ngram_draft.h"
 
 namespace edgewise {
 namespace {
 
-constexpr uint64_t kFnvOffset = 0xcbf29ce484222325, kFnvPrime = 0x100000001b3;
-
 uint64_t Hash(std::span<const float> values, uint64_t hash) {
-  for (const float value : values) hash = (hash ^ std::bit_cast<uint32_t>(value)) * kFnvPrime;
+  for (const float value : values) hash = FnvMix(hash, std::bit_cast<uint32_t>(value));
   return hash;
 }
 

@@ -46,8 +46,7 @@ struct WeightF32 {
 struct WeightF16 {
   static constexpr size_t kBytes = 2;
   [[gnu::always_inline]] static VF Load(const std::byte* row, size_t i) {
-    const hn::Rebind<hwy::float16_t, DF> half;
-    return hn::PromoteTo(DF(), hn::LoadU(half, reinterpret_cast<const hwy::float16_t*>(row) + i));
+    return LoadHalves(DF(), row + i * kBytes);
   }
   static float Get(const std::byte* row, size_t i) {
     return F16ToF32(reinterpret_cast<const uint16_t*>(row)[i]);

@@ -33,23 +33,6 @@ constexpr uint32_t kKvStepBytes = kType == DType::kF32    ? sizeof(float) * 16
                                   : kType == DType::kQ8_0 ? 2 + kKvBlock
                                                           : 2 + kKvBlock / 2;
 
-// f16 to float. Highway's conversion for SSE4 continues the exponents: infinity becomes 65536, NaN a number
-// above.
-template <typename D, typename V>
-[[gnu::always_inline]] inline hn::Vec<D> FromHalves(D d, V halves) {
-  const hn::Vec<D> value = hn::PromoteTo(d, halves);
-  if constexpr (HWY_ARCH_X86 && HWY_TARGET > HWY_AVX2) {
-    const auto beyond = hn::Ge(hn::Abs(value), hn::Set(d, 65536.0f));
-    return hn::Or(value, hn::IfThenElseZero(beyond, hn::Set(d, __builtin_inff())));
-  }
-  return value;
-}
-template <typename D>
-[[gnu::always_inline]] inline hn::Vec<D> LoadHalves(D d, const void* from) {
-  const hn::Rebind<hwy::float16_t, D> d16;
-  return FromHalves(d, hn::LoadU(d16, static_cast<const hwy::float16_t*>(from)));
-}
-
 // A block's scale in all lanes. Stored as a half to be loaded as a vector it would wait for the store:
 // values took 1.25 times as long.
 template <typename D>

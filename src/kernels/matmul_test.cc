@@ -121,6 +121,25 @@ TEST_P(MatMulTest, ShortRowsAreMultipliedInFloats) {
   }
 }
 
+// Damage must show: a conversion that continues the exponents makes 65536 of an infinite half.
+TEST_P(MatMulTest, AnInfiniteHalfStaysInfinite) {
+  if (type() != DType::kF16) GTEST_SKIP() << "no halves";
+  constexpr uint32_t kLength = 37;  // whole vectors and a tail
+  for (uint32_t at = 0; at < kLength; ++at) {
+    for (const auto& [half, is_nan] : {std::pair<uint16_t, bool>(0xfc00, false), {0x7e01, true}}) {
+      Product p(type(), 5, kLength, kFewColumns + 1, kernels());
+      std::memcpy(p.w.data() + 3 * p.row_bytes + 2 * at, &half, sizeof half);
+      for (uint32_t columns : {1u, 3u, kFewColumns + 1}) {
+        const std::vector<float> y = p.Run(kernels(), 0, 5, 0, columns);
+        for (size_t i = 0; i < y.size(); ++i) {
+          EXPECT_EQ(std::isfinite(y[i]), i % 5 != 3) << at;
+          if (is_nan && i % 5 == 3) EXPECT_TRUE(std::isnan(y[i])) << at;
+        }
+      }
+    }
+  }
+}
+
 TEST_P(MatMulTest, IsWithinRoundingOfADoubleReference) {
   constexpr uint32_t kRows = 21, kColumns = 9;
   for (uint32_t k : RowLengths(type())) {

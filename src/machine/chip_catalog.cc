@@ -6,8 +6,8 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "machine/chip_file.h"
-#include "machine/nearest.h"
 
 namespace edgewise {
 namespace {
@@ -42,10 +42,13 @@ std::string ReadChipFile(const std::string& path) {
 
 ChipDesign ChipCatalog::Find(const std::string& name_or_path) const {
   std::vector<std::string> open;
-  if (fs::path(name_or_path).extension() == ".toml") return Load(name_or_path, open);
-  const std::string path = PathOf(name_or_path, "");
+  const std::string path = FileOf(name_or_path);
   if (path.empty()) RefuseName(name_or_path);
   return Load(path, open);
+}
+
+std::string ChipCatalog::FileOf(const std::string& name_or_path) const {
+  return fs::path(name_or_path).extension() == ".toml" ? name_or_path : PathOf(name_or_path, "");
 }
 
 std::vector<std::string> ChipCatalog::Names() const {

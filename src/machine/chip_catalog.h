@@ -19,9 +19,11 @@ class ChipCatalog {
   // that cannot be read; Error(kUsage | kLimit) for one that is no valid chip.
   ChipDesign Find(const std::string& name_or_path) const;
 
+  // The file that Find would read; "" when there is none.
+  std::string FileOf(const std::string& name_or_path) const;
+
   // All names, sorted.
   std::vector<std::string> Names() const;
-  const std::vector<std::string>& folders() const { return folders_; }
 
  private:
   ChipDesign Load(const std::string& path, std::vector<std::string>& open) const;

@@ -11,8 +11,8 @@
 #include <variant>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "base/toml.h"
-#include "machine/nearest.h"
 
 namespace edgewise {
 namespace {

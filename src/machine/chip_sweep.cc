@@ -13,6 +13,7 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "base/fnv.h"
 #include "base/thread_pool.h"
 #include "machine/chip_file.h"
 
@@ -73,10 +74,10 @@ std::vector<std::string> ValuesOfRange(const std::string& name, std::string_view
 }
 
 struct Fnv {
-  uint64_t hash = 0xcbf29ce484222325;
+  uint64_t hash = kFnvOffset;
   void Add(std::string_view text) {
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-    hash = (hash ^ 0xff) * 0x100000001b3;  // so that "ab", "c" differs from "a", "bc"
+    for (const char c : text) hash = FnvMix(hash, static_cast<unsigned char>(c));
+    hash = FnvMix(hash, 0xff);  // so that "ab", "c" differs from "a", "bc"
   }
 };
 

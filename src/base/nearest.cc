@@ -1,11 +1,10 @@
-#include "machine/nearest.h"
+#include "base/nearest.h"
 
 #include <algorithm>
 #include <numeric>
 #include <vector>
 
 namespace edgewise {
-namespace {
 
 size_t EditDistance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);  // distances of a's prefix to all prefixes of b
@@ -21,8 +20,6 @@ size_t EditDistance(std::string_view a, std::string_view b) {
   }
   return row[b.size()];
 }
-
-}  // namespace
 
 std::string_view Nearest(std::string_view name, std::span<const std::string> candidates) {
   name = name.substr(0, 100);  // a longer one is near nothing, and a file may be hostile
