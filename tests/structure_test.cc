@@ -24,13 +24,14 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"model", {"base", "quant", "gguf"}},
     {"graph", {"base", "quant", "model"}},
     {"machine", {"base", "quant", "model", "graph"}},
+    {"predict", {"base", "quant", "model", "graph", "machine"}},
     {"chip", {"base", "quant", "model", "graph", "machine"}},
     {"kernels", {"base", "quant"}},
     {"engine", {"base", "quant", "gguf", "model", "graph", "kernels"}},
     {"compress", {"base", "quant", "gguf", "tokenizer", "model", "graph", "engine"}},
     {"cli",
-     {"base", "quant", "gguf", "tokenizer", "model", "graph", "machine", "chip", "kernels", "engine",
-      "compress"}},
+     {"base", "quant", "gguf", "tokenizer", "model", "graph", "machine", "predict", "chip", "kernels",
+      "engine", "compress"}},
 };
 
 constexpr int kMaxLines = 600;

@@ -1,0 +1,82 @@
+// What a request costs on a device: memory, time to first token, time per token, energy; with what would bound
+// it named. Closed form: no clock, no threads, no weights.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/function_ref.h"
+#include "machine/device.h"
+#include "model/model.h"
+#include "predict/op_time.h"
+
+namespace edgewise {
+
+// How a model is used. One sequence sees prompt + generate tokens; `batch` such sequences at once.
+struct Usage {
+  uint32_t prompt = 128;
+  uint32_t generate = 128;
+  uint32_t batch = 1;
+  uint32_t context = 0;        // positions the cache is made for; 0: prompt + generate
+  uint32_t chunk = 512;        // rows of a prefill step at most
+  DType k_type = DType::kF16, v_type = DType::kF16;
+  uint32_t cached_prefix = 0;  // tokens of the prompt whose KV is there already
+  uint32_t draft_tokens = 0;   // speculation: tokens proposed in a step, 0: none
+  double acceptance = 0;       // probability that a proposed token is right
+  double draft_s = 0;          // to propose one: 0 for n-grams
+};
+// Throws Error(kUsage) naming what contradicts what (a prefix longer than the prompt, acceptance outside [0, 1],
+// a context smaller than prompt and generation, ...).
+void CheckUsage(const Usage& usage, const Model& model);
+
+// Bytes that a run takes, by kind.
+struct MemoryNeed {
+  uint64_t weights = 0;   // of the file, mapped
+  uint64_t kv = 0;
+  uint64_t scratch = 0;   // activations, logits
+  uint64_t other = 0;     // program, tokenizer, tables, sampler
+  uint64_t total() const { return weights + kv + scratch + other; }
+};
+// The engine's own memory plan, handed in by who may see the engine: predictions for other devices take it that
+// the same program runs there.
+using MemoryOf = FunctionRef<MemoryNeed(const Model& model, const Usage& usage)>;
+
+struct MemoryFit {
+  MemoryNeed need;
+  double usable_bytes = 0;       // of the device
+  double resident_share = 1;     // of the weights; below 1 the rest is read from storage for every token
+  bool fits() const { return static_cast<double>(need.total()) <= usable_bytes; }
+};
+
+struct Prediction {
+  MemoryFit memory;
+  // The parts of the time to the first token.
+  double load_s = 0, tokenize_s = 0, prefill_s = 0, first_decode_s = 0;  // first_decode_s: sampling and head
+  double ttft_s() const { return load_s + tokenize_s + prefill_s + first_decode_s; }
+  StepTime prefill;              // the sum of its steps (ops are those of the last)
+  StepTime decode;               // a step in the middle of the generation
+  double tpot_s = 0;             // of a sequence, mean over the generation
+  double tok_s = 0;              // of a sequence: 1 / tpot_s
+  double throughput_tok_s = 0;   // of all sequences
+  double prefill_tok_s = 0;
+  double end_to_end_s = 0;       // TTFT and the generate - 1 tokens after it
+  TimeBound bound = TimeBound::kMemory;  // of decode
+  double error = 0;              // relative: see Efficiency::error
+  double joules_per_token = 0;   // decode; 0 where nobody knows the watts
+  double watts = 0;
+  std::string efficiency_from;
+};
+
+struct PredictOptions {
+  uint32_t threads = 0;     // as PriceOptions
+  Efficiency efficiency;
+  bool include_load = false;  // TTFT of a program that has yet to read the file
+};
+
+// Throws Error as CheckUsage and OpPricer do.
+Prediction Predict(const Device& device, const Model& model, const Usage& usage, MemoryOf memory,
+                   const PredictOptions& options);
+
+}  // namespace edgewise
