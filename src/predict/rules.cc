@@ -38,7 +38,8 @@ const char* AdviceOf(QuantisationRule answer) {
   switch (answer) {
     case QuantisationRule::kInt8Ptq: return "INT8 after training (AWQ, SmoothQuant)";
     case QuantisationRule::kInt4PtqOrInt8Qat: return "INT4 after training, or INT8 trained for it";
-    case QuantisationRule::kMixedOrDynamic: return "mixed or dynamic precision, sensitive layers in more bits";
+    case QuantisationRule::kMixedOrDynamic:
+      return "mixed or dynamic precision, sensitive layers in more bits";
   }
   return "";
 }

@@ -1,6 +1,7 @@
-// The two decision rules of the documents, as they are written there, to be shown beside ours: the first asks
-// about memory and speed one after the other, so a device that lacks both gets one answer; the second has the
-// most careful methods for those who tolerate the most. What search.h and quality.h decide is recomputed.
+// The two decision rules of the documents, as they are written there, to be shown beside ours: the
+// first asks about memory and speed one after the other, so a device that lacks both gets one
+// answer; the second has the most careful methods for those who tolerate the most. What search.h
+// and quality.h decide is recomputed.
 #pragma once
 
 #include <cstdint>
@@ -12,8 +13,8 @@ enum class HardwareRule : uint8_t { kQuantize, kAccelerate, kCpu };
 const char* NameOf(HardwareRule answer);
 // What the documents advise then.
 const char* AdviceOf(HardwareRule answer);
-// Memory below 1.5 times the model: quantise. Else, if a token must come within 100 ms: accelerator and fused
-// operators. Else the CPU, with care for its memory.
+// Memory below 1.5 times the model: quantise. Else, if a token must come within 100 ms: accelerator
+// and fused operators. Else the CPU, with care for its memory.
 HardwareRule DecideHardware(double memory_bytes, double model_bytes, double seconds_per_token);
 
 enum class QuantisationRule : uint8_t { kInt8Ptq, kInt4PtqOrInt8Qat, kMixedOrDynamic };
