@@ -33,6 +33,7 @@ struct LossTable {
                // rounded
   std::span<const WeightLoss> weights;
   std::span<const KvLoss> kv;
+  const char* only = nullptr;  // the architecture that it stands for; null: any
 };
 // All of them, the documents' (S2's table of W8A8 and W4A16) last. It never answers for a model.
 std::span<const LossTable> LossTables();
