@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/plan_options.h"
+#include "engine/memory_plan.h"
 #include "gguf/gguf.h"
 #include "machine/device_catalog.h"
 #include "predict/evaluator.h"
