@@ -104,7 +104,7 @@ class Bench {
     std::vector<MachineRoof> roofs;
     for (const auto& [threads, team] : teams_) {
       roofs.push_back(team.roof);
-      roofs.back().read_gb_s_median = FigureOf(team.reads).median;
+      roofs.back().read_gb_s_median = SpreadOf(team.reads).median;
     }
     return roofs;
   }
@@ -204,7 +204,7 @@ const char* NameOf(Bound bound) {
   return bound == Bound::kMemory ? "memory" : bound == Bound::kCache ? "cache" : "compute";
 }
 
-Figure FigureOf(std::vector<double> values) {
+Spread SpreadOf(std::vector<double> values) {
   EDGEWISE_CHECK(!values.empty());
   std::ranges::sort(values);
   const size_t middle = values.size() / 2;

@@ -118,9 +118,9 @@ BenchReport RunBench(const Model& model, const BenchPlan& plan,
 std::array<Work, kRoles> WorkOf(const Counters& counters, const Model& model, const Step& step);
 
 // The least, the middle and the largest of some values. Requires one at least.
-struct Figure {
+struct Spread {
   double median = 0, min = 0, max = 0;
 };
-Figure FigureOf(std::vector<double> values);
+Spread SpreadOf(std::vector<double> values);
 
 }  // namespace edgewise

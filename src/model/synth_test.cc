@@ -162,6 +162,9 @@ TEST(SynthTest, WhatCannotBeMadeIsRefusedAndLeavesNoFile) {
 TEST(SynthTest, VocabularyIsUniqueAndEveryWordIsMadeOfTwoOthers) {
   for (const uint32_t size : {kLeastVocabulary, 1000u, 32000u}) {
     const SynthVocabulary vocabulary = MakeSynthVocabulary(size);
+    uint64_t text_bytes = 0;
+    for (const std::string& token : vocabulary.tokens) text_bytes += token.size();
+    EXPECT_EQ(SynthTextBytes(size), text_bytes);
     ASSERT_EQ(vocabulary.tokens.size(), size);
     ASSERT_EQ(vocabulary.scores.size(), size);
     ASSERT_EQ(vocabulary.types.size(), size);
