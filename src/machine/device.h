@@ -56,6 +56,7 @@ struct AttentionRate {
   DType type = DType::kF16;
   uint32_t least_rows = 1, most_rows = 1;  // of one sequence in a step
   double memory_share = 1;
+  double unpack_s = 0;  // per value of the cache read
   double mac_s = 0;
 };
 

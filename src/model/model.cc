@@ -125,6 +125,15 @@ Model Model::FromShape(const ModelConfig& config, DType matrix, bool tied_output
   return model;
 }
 
+uint64_t Model::PlaceWeights(const std::byte* data) {
+  uint64_t at = 0;
+  for (Weight& weight : weights_) {
+    weight.data = data == nullptr ? nullptr : data + at;
+    at += (weight.bytes() + 63) / 64 * 64;
+  }
+  return at;
+}
+
 void Model::CheckIntact() const {
   if (file_ != nullptr) file_->CheckIntact();
 }
