@@ -155,6 +155,14 @@ std::vector<Missing> MissingOf(const HostRequest& request, Device& device) {
   return missing;
 }
 
+// Only the teams that were asked for: of others some types may be missing.
+Device WithTeams(Device device, const std::vector<Missing>& wanted) {
+  std::vector<TeamRate> teams;
+  for (const Missing& one : wanted) teams.push_back(std::move(device.teams[one.team]));
+  device.teams = std::move(teams);
+  return device;
+}
+
 void SetPeaks(Device& device, const TeamRate& team, const kernels::Roof& roof) {
   const std::string source = StrCat("probe, ", team.threads, team.threads == 1 ? " thread" : " threads");
   const auto raise = [&](Figure& figure, double value) {
@@ -212,7 +220,7 @@ Device HostDevice(const HostRequest& request) {
   const bool in_cache = MayStayInCache(request.resident_bytes);
   uint64_t total = 0, done = 0;
   for (const Missing& one : missing) total += (one.roof || in_cache) + one.types.size() + one.kv_types.size();
-  if (total == 0) return device;
+  if (total == 0) return WithTeams(std::move(device), missing);
 
   std::optional<HostMeasurer> measurer;
   const InterruptGuard interrupt;
@@ -264,7 +272,7 @@ Device HostDevice(const HostRequest& request) {
     Figure& read = device.teams[i].read_bytes_s;
     if (cached[i] > read.value) read = Measured(cached[i], "from a cache that holds the model, " + Today());
   }
-  return device;
+  return WithTeams(std::move(device), missing);
 }
 
 }  // namespace edgewise

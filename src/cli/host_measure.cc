@@ -131,13 +131,15 @@ std::array<double, kOpClasses> SecondsOf(const Step& step, const Timing& timing)
   return seconds;
 }
 
-double ActivationBytesOf(const Model& model, const Step& step) {
-  double bytes = 0;
+// What the elements move, as OpPricer counts it.
+double ElementBytesOf(const Model& model, const Step& step) {
+  Bytes bytes;
   for (const Op& op : step.ops) {
     if (ClassOf(op) != OpClass::kElement) continue;
-    bytes += static_cast<double>(CostOf(model, op, step).activation_bytes.value());
+    const OpCost cost = CostOf(model, op, step);
+    bytes += cost.weight_bytes + cost.kv_write + cost.activation_bytes;
   }
-  return bytes;
+  return static_cast<double>(bytes.value());
 }
 
 // Without the head, which has rows of its own.
@@ -181,7 +183,7 @@ struct TypeSamples {
     ProductSample sample = ProductsOf(model, step, timing);
     sample.cached = cached;
     const auto seconds = SecondsOf(step, timing);
-    const double element_bytes = ActivationBytesOf(model, step);
+    const double element_bytes = ElementBytesOf(model, step);
     if (kernels::ShapeOf(step.rows) == kernels::MatMulShape::kMany) {
       // That one worker ends a long phase before the others is a share of the work, no cost of a barrier.
       const double uneven = timing.wall / timing.sum;

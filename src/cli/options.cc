@@ -131,7 +131,7 @@ void NoteLongContext(const Model& model, const EngineOptions& resolved) {
 MemoryPlan CheckedPlan(const LoadedModel& loaded, const EngineOptions& resolved,
                        const SamplerOptions& sampler, bool force) {
   const MemoryPlan plan =
-      PlanMemory(loaded.file, loaded.model, resolved, loaded.tokenizer->MemoryBytes(),
+      PlanMemory(FactsOf(loaded.file), loaded.model, resolved, loaded.tokenizer->MemoryBytes(),
                  Sampler::MemoryBytes(sampler, loaded.model.config().vocab));
   if (!force) CheckPlan(plan, loaded.model, resolved);
   return plan;
