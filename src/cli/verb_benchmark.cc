@@ -126,11 +126,12 @@ void PrintText(const BenchFlags& flags, const Measured& measured) {
   Write(out);
   std::fprintf(stderr,
                "measured in %.1f s, medians of %u; %s, %s; load average %.2f before, %.2f after, "
-               "%.1f s of CPU stolen\n",
+               "%.1f s of CPU stolen%s\n",
                measured.elapsed.value(), flags.rounds(), CpuName().c_str(),
                NameOf(kernels::Kernels().isa), measured.before.load_average,
                measured.after.load_average,
-               (measured.after.stolen - measured.before.stolen).value());
+               (measured.after.stolen - measured.before.stolen).value(),
+               measured.report.no_energy.empty() ? "" : "; no energy counter");
 }
 
 void PrintJson(const BenchFlags& flags, const LoadedModel& loaded, const Measured& measured) {
@@ -170,6 +171,7 @@ void PrintJson(const BenchFlags& flags, const LoadedModel& loaded, const Measure
       .Set("elapsed_s", measured.elapsed.value())
       .Set("probe_bytes", report.probe_bytes)
       .Set("probe_fits_cache", report.probe_fits_cache)
+      .Set("no_energy", report.no_energy)
       .Set("roof", JsonOf(report.roofs.back()))
       .Set("roofs", std::move(roofs))
       .Set("results", std::move(results));

@@ -107,6 +107,12 @@ ModelShape ShapeNamed(std::string_view name) {
   return shape;
 }
 
+RecipeModel RecipeModelOf(const ModelShape& shape) {
+  return {.layers = shape.config.layers,
+          .heads_per_kv_head = shape.config.group(),
+          .tied_embeddings = shape.tied_output};
+}
+
 void CheckShape(const ModelShape& shape) {
   const ModelConfig& c = shape.config;
   CheckRange("vocabulary", c.vocab, 1 << 24);
