@@ -98,7 +98,7 @@ TEST(DeviceCatalog, TheDevicesOfTheDocumentsAreThere) {
                             "pixel5",     "rpi4",       "rpi5",       "hexagon-698", "mali-g78",  "mali-g710",
                             "adreno-740", "adreno-750", "edge-tpu",   "jetson-nano", "m1",        "m2",
                             "m2-pro",     "m2-max",     "a100-pcie",  "a100-40gb",   "rtx-4090",  "rtx-3090",
-                            "h100-sxm",   "h200",       "orin-nano",  "agx-orin",    "epyc-7763", "ryzen-7950x"}));
+                            "h100-sxm",   "h200-sxm",   "orin-nano",  "agx-orin",    "epyc-7763", "ryzen-7950x"}));
 }
 
 TEST(DeviceCatalog, EveryChipIsADevice) {
