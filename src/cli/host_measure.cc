@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "base/memory.h"
 #include "base/thread_pool.h"
 #include "cli/bench_run.h"
 #include "cli/host_fit.h"
@@ -66,6 +65,16 @@ struct Timing {
   std::array<double, kRoles> role{};
   double sum = 0;  // of the roles
 };
+
+// Places the model's weights there and makes them up.
+void FillRandom(Model& model, std::byte* memory) {
+  model.PlaceWeights(memory);
+  uint64_t seed = 1;
+  for (const Weight& w : model.weights()) {
+    const auto offset = static_cast<size_t>(w.data - memory);
+    RandomWeights(w.type, 0.02).Fill(seed++, std::span(memory + offset, w.bytes()));
+  }
+}
 
 class Probe {
  public:
@@ -201,6 +210,11 @@ struct TypeSamples {
 
 }  // namespace
 
+ProbeModel::ProbeModel(DType type)
+    : model(ShapeOf(ProductConfig(LayersFor(type, kStreamBytes)), type)), memory(model.PlaceWeights(nullptr)) {
+  FillRandom(model, memory.data());
+}
+
 struct HostMeasurer::Impl {
   ThreadPool& PoolOf(uint32_t threads) {
     auto& pool = pools[threads];
@@ -213,16 +227,7 @@ struct HostMeasurer::Impl {
     Model model = ShapeOf(config, type);
     const uint64_t bytes = model.PlaceWeights(nullptr);
     if (memory.size() < bytes) memory = AnonymousMemory(std::max(bytes, kStreamBytes));
-    model.PlaceWeights(memory.data());
-    ThreadPool& pool = PoolOf(1);
-    const std::span<const Weight> weights = model.weights();
-    pool.Run([&](Worker& worker) {
-      worker.ForChunks(static_cast<uint32_t>(weights.size()), 1, [&](uint32_t i, uint32_t) {
-        const Weight& w = weights[i];
-        const auto offset = static_cast<size_t>(w.data - memory.data());
-        RandomWeights(w.type, 0.02).Fill(i, std::span(memory.data() + offset, w.bytes()));
-      });
-    });
+    FillRandom(model, memory.data());
     return model;
   }
 

@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "base/function_ref.h"
+#include "base/memory.h"
 #include "kernels/roof.h"
 #include "machine/device.h"
+#include "model/model.h"
 #include "quant/dtype.h"
 
 namespace edgewise {
@@ -20,6 +22,14 @@ namespace edgewise {
 struct TypeRates {
   std::vector<ProductRate> products;
   double element_bytes_s = 0, group_s = 0, step_s = 0;
+};
+
+// The model of weights in memory that the rates of a type are fitted on. Does not move: the model reads the memory.
+struct ProbeModel {
+  explicit ProbeModel(DType type);
+
+  Model model;
+  AnonymousMemory memory;
 };
 
 class HostMeasurer {

@@ -17,7 +17,6 @@
 #include "cli/machine_state.h"
 #include "cli/options.h"
 #include "cli/verb.h"
-#include "quant/recipe.h"
 
 namespace edgewise {
 namespace {
@@ -90,20 +89,6 @@ std::vector<BenchTest> TestsOf(const BenchFlags& flags) {
     throw Error(ErrorCode::kUsage, "nothing to measure: give -p or -n above 0");
   }
   return tests;
-}
-
-// What the file says it is, else the type that most bytes have.
-std::string WeightTypeOf(const LoadedModel& loaded) {
-  const int64_t file_type = loaded.file.Integer("general.file_type", -1);
-  const Recipe* recipe =
-      file_type >= 0 ? FindRecipeByFileType(static_cast<uint32_t>(file_type)) : nullptr;
-  if (recipe != nullptr) return recipe->name;
-  std::vector<uint64_t> bytes(256, 0);
-  for (const Weight& weight : loaded.model.weights()) {
-    bytes[static_cast<size_t>(weight.type)] += weight.bytes();
-  }
-  const auto most = std::max_element(bytes.begin(), bytes.end()) - bytes.begin();
-  return NameOf(static_cast<DType>(most));
 }
 
 struct Measured {
@@ -213,7 +198,7 @@ int Bench(const BenchFlags& flags) {
   const InterruptGuard interrupt;
   Progress progress("measuring");
   Measured measured;
-  measured.setup = {.type = WeightTypeOf(loaded),
+  measured.setup = {.type = WeightTypeOf(loaded.file, loaded.model),
                     .isa = NameOf(kernels::Kernels().isa),
                     .k_type = flags.k_type,
                     .v_type = flags.v_type};
