@@ -62,7 +62,8 @@ std::string EnergyText(const EnergyScores& scores) {
     if (!row.unscored.empty()) {
       why = row.unscored;
     } else if (!score.scored) {
-      why = StrCat("only ", score.class_rows, " of its class");
+      why = score.class_rows < kLeastRows ? StrCat("only ", score.class_rows, " of its class")
+                                          : "its device's watts are these";
     }
     table.Add({row.id, row.device, row.engine, row.shape, score.energy->where, Three(score.energy->watts),
                score.scored ? Three(score.watts) : "", Three(score.measured), score.scored ? Three(score.joules) : "",

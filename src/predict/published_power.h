@@ -18,9 +18,12 @@ struct Watts {
   uint32_t rows = 0;  // of measurements behind it; 0: the device's own figure as it is
 };
 // Of the whole machine, at the wall: the first of these that has kLeastRows rows - the device's own rows (their
-// median), family x engine, family, kind - and else the device's own figure. A device without one has only its
-// rows.
+// median), family x engine, family, kind - and else the device's own figure. A figure that was measured is taken
+// as it is; a device without one has only its rows.
 Watts WattsFor(const Device& device, std::string_view engine, const PublishedTable& table);
+
+// Says what its maker says: of a figure that was measured while decoding, a fit would learn nothing.
+bool HasRating(const Device& device);
 
 // One row: the device's own figure and what was measured.
 struct PowerPoint {

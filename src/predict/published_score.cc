@@ -44,25 +44,32 @@ SpeedScore ScoreRow(const Observation& o, const Rows& rows) {
   return score;
 }
 
-// The watts of a row from the others of its class: of the same device where there are enough, as WattsFor does.
-double WattsWithout(const std::vector<EnergyScore*>& rows, const EnergyScore& left_out) {
+// The watts of a row from the others of its class: of the same device where there are enough, else by its rating, as
+// WattsFor does. None without either.
+std::optional<double> WattsWithout(const std::vector<EnergyScore*>& rows, const EnergyScore& left_out) {
   std::vector<double> own;
   std::vector<PowerPoint> points;
   for (const EnergyScore* one : rows) {
     if (one == &left_out) continue;
-    if (one->row->row.device == left_out.row->row.device) own.push_back(one->energy->watts);
-    points.push_back({one->row->device.watts->value, one->energy->watts});
+    const Device& device = one->row->device;
+    if (device.name == left_out.row->device.name) own.push_back(one->energy->watts);
+    if (HasRating(device)) points.push_back({device.watts->value, one->energy->watts});
   }
   if (own.size() >= kLeastRows) return Median(own);
+  if (points.empty() || !HasRating(left_out.row->device)) return std::nullopt;
   const PowerFit fit = FitPower(points);
   return fit.base + fit.share * left_out.row->device.watts->value;
 }
 
 void ScoreRow(const PublishedTable& table, const std::vector<EnergyScore*>& rows, EnergyScore& score) {
+  score.class_rows = rows.size();
+  const std::optional<double> watts = WattsWithout(rows, score);
+  score.scored = rows.size() >= kLeastRows && watts.has_value();
+  if (!score.scored) return;
   const Observation& o = *score.row;
-  score.watts = WattsWithout(rows, score);
   const Efficiency efficiency = EfficiencyFor(o.device, o.row.engine, o.row.recipe, table,
                                               [&](const Observation& other) { return &other != &o; });
+  score.watts = *watts;
   score.joules = score.watts / PricedSpeed(o, efficiency);
   score.error = score.joules / score.measured - 1;
   score.watts_error = score.watts / score.energy->watts - 1;
@@ -118,15 +125,13 @@ EnergyScores ScoreEnergy(const PublishedTable& table) {
     score.energy = &energy;
     score.measured = energy.watts / score.row->row.tok_s;
     score.class_name = StrCat(score.row->device.family, " x ", score.row->row.engine, " x ", energy.where);
-    if (score.row->row.unscored.empty() && score.row->device.watts) classes[score.class_name].push_back(&score);
+    if (score.row->row.unscored.empty()) classes[score.class_name].push_back(&score);
   }
   std::vector<double> errors, watts_errors;
   for (const auto& [name, rows] : classes) {
     for (EnergyScore* score : rows) {
-      score->class_rows = rows.size();
-      score->scored = rows.size() >= kLeastRows;
-      if (!score->scored) continue;
       ScoreRow(table, rows, *score);
+      if (!score->scored) continue;
       errors.push_back(std::abs(score->error));
       watts_errors.push_back(std::abs(score->watts_error));
       scores.within_35 += errors.back() <= 0.35;
