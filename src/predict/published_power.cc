@@ -55,9 +55,7 @@ std::string Round(double value, double unit) { return StrCat(std::round(value / 
 
 }  // namespace
 
-bool HasRating(const Device& device) {
-  return device.watts && device.watts->from != Provenance::kMeasured;
-}
+bool HasRating(const Device& device) { return device.watts && device.watts->from != Provenance::kMeasured; }
 
 PowerFit FitPower(std::span<const PowerPoint> rows) {
   EDGEWISE_CHECK(!rows.empty());
@@ -93,9 +91,12 @@ Watts WattsFor(const Device& device, std::string_view engine, const PublishedTab
   const auto family = [&](const Observation& o) { return o.device.family == device.family; };
   Group groups[] = {
       {StrCat(device.family, " x ", engine),
-       [&](const Observation& o) { return family(o) && o.row.engine == engine; }, {}},
+       [&](const Observation& o) { return family(o) && o.row.engine == engine; },
+       {}},
       {device.family, family, {}},
-      {StrCat("any ", NameOf(device.kind)), [&](const Observation& o) { return o.device.kind == device.kind; }, {}},
+      {StrCat("any ", NameOf(device.kind)),
+       [&](const Observation& o) { return o.device.kind == device.kind; },
+       {}},
   };
   for (const PublishedEnergy& energy : table.energy()) {
     const Observation& o = table.Find(energy.speed);
@@ -119,8 +120,8 @@ Watts WattsFor(const Device& device, std::string_view engine, const PublishedTab
     const PowerFit fit = FitPower(points);
     return {.watts = DrawnBy(fit, rated),
             .error = ErrorOf(group.rows),
-            .from = StrCat(points.size(), " published rows of ", group.name, ": ", Round(fit.base, 1), " W + ",
-                           Round(fit.share, 0.01), " x ", Round(rated, 0.1), " W"),
+            .from = StrCat(points.size(), " published rows of ", group.name, ": ", Round(fit.base, 1),
+                           " W + ", Round(fit.share, 0.01), " x ", Round(rated, 0.1), " W"),
             .rows = static_cast<uint32_t>(points.size())};
   }
   return {.watts = rated, .error = Efficiency().error, .from = "the device's own figure", .rows = 0};

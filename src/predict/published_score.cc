@@ -44,8 +44,8 @@ SpeedScore ScoreRow(const Observation& o, const Rows& rows) {
   return score;
 }
 
-// The watts of a row from the others of its class: of the same device where there are enough, else by its rating, as
-// WattsFor does. None without either.
+// The watts of a row from the others of its class: of the same device where there are enough, else by its
+// rating, as WattsFor does. None without either.
 std::optional<double> WattsWithout(const std::vector<EnergyScore*>& rows, const EnergyScore& left_out) {
   std::vector<double> own;
   std::vector<PowerPoint> points;
@@ -94,7 +94,8 @@ SpeedScores ScoreSpeeds(const PublishedTable& table) {
   std::vector<double> all, by_device;
   for (const Observation& o : table.observations()) {
     const auto found = classes.find(o.ClassName());
-    const SpeedScore& score = scores.rows.emplace_back(ScoreRow(o, found == classes.end() ? Rows() : found->second));
+    const SpeedScore& score =
+        scores.rows.emplace_back(ScoreRow(o, found == classes.end() ? Rows() : found->second));
     if (!score.scored) continue;
     all.push_back(std::abs(score.error));
     errors[found->first].push_back(all.back());
