@@ -57,7 +57,7 @@ std::string RowsText(const SpeedScores& scores) {
 
 std::string EnergyText(const EnergyScores& scores) {
   Table table({"<row", "<device", "<engine", "<model", "<where", "W", "predicted", "J/token", "predicted",
-               "error", "<"});
+               "error", "no such device", "<"});
   for (const EnergyScore& score : scores.rows) {
     const PublishedSpeed& row = score.row->row;
     std::string why;
@@ -69,25 +69,28 @@ std::string EnergyText(const EnergyScores& scores) {
     }
     table.Add({row.id, row.device, row.engine, row.shape, score.energy->where, Three(score.energy->watts),
                score.scored ? Three(score.watts) : "", Three(score.measured),
-               score.scored ? Three(score.joules) : "", score.scored ? SignedPercent(score.error) : "", why});
+               score.scored ? Three(score.joules) : "", score.scored ? SignedPercent(score.error) : "",
+               score.device_error ? SignedPercent(*score.device_error) : "", why});
   }
   return table.ToText();
 }
 
 void PrintText(const PublishedTable& table, const SpeedScores& speeds, const EnergyScores& energy) {
-  const double within = static_cast<double>(speeds.within_20) / static_cast<double>(speeds.scored);
-  std::printf("%zu published speeds, %zu of them predicted from the other rows of their class\n",
+  const double within =
+      speeds.scored == 0 ? 0 : static_cast<double>(speeds.within_20) / static_cast<double>(speeds.scored);
+  std::printf("%zu published speeds, %zu of them predicted from the other rows of their class:\n",
               table.observations().size(), speeds.scored);
+  std::printf("median error %s, %s of the rows within 20%%; %s with all rows of the device left out\n\n",
+              Percent(speeds.median).c_str(), Percent(within).c_str(), Percent(speeds.device_median).c_str());
+  std::printf("What programs reach of the peaks, and the band that three of four unseen devices keep\n%s\n",
+              ClassesText(speeds).c_str());
+  std::printf("Speeds\n%s\n", RowsText(speeds).c_str());
+  std::printf("%zu published watts, %zu of them predicted without them, their speeds too:\n",
+              energy.rows.size(), energy.scored);
   std::printf(
-      "  median error %s; %s of the rows within 20%%; %s where the class has no row of the device\n\n",
-      Percent(speeds.median).c_str(), Percent(within).c_str(), Percent(speeds.device_median).c_str());
-  std::printf(
-      "What a class reaches of its devices' peaks (of at least %zu rows; all rows of the class)\n%s\n",
-      kLeastRows, ClassesText(speeds).c_str());
-  std::printf("Rows\n%s\n", RowsText(speeds).c_str());
-  std::printf("%zu published watts, %zu of them scored: median error %s a joule, %s a watt\n%s",
-              energy.rows.size(), energy.scored, Percent(energy.median).c_str(),
-              Percent(energy.watts_median).c_str(), EnergyText(energy).c_str());
+      "median error of a token's joules %s, of watts %s; joules %s with all rows of the device left out\n%s",
+      Percent(energy.median).c_str(), Percent(energy.watts_median).c_str(),
+      Percent(energy.device_median).c_str(), EnergyText(energy).c_str());
 }
 
 Json SpeedJson(const SpeedScore& score) {
@@ -117,6 +120,7 @@ Json EnergyJson(const EnergyScore& score) {
   json.Set("predicted_watts", score.watts)
       .Set("predicted_joules_per_token", score.joules)
       .Set("error", score.error);
+  if (score.device_error) json.Set("error_without_device", *score.device_error);
   return json;
 }
 

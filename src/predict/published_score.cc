@@ -44,15 +44,17 @@ SpeedScore ScoreRow(const Observation& o, const Rows& rows) {
   return score;
 }
 
-// The watts of a row from the others of its class: of the same device where there are enough, else by its
-// rating, as WattsFor does. None without either.
-std::optional<double> WattsWithout(const std::vector<EnergyScore*>& rows, const EnergyScore& left_out) {
+// The watts of a row from the others of its class, all of its device left out or not: of the same device
+// where there are enough, else by its rating, as WattsFor does. None without either.
+std::optional<double> WattsWithout(const std::vector<EnergyScore*>& rows, const EnergyScore& left_out,
+                                   bool by_device) {
   std::vector<double> own;
   std::vector<PowerPoint> points;
   for (const EnergyScore* one : rows) {
-    if (one == &left_out) continue;
     const Device& device = one->row->device;
-    if (device.name == left_out.row->device.name) own.push_back(one->energy->watts);
+    const bool same_device = device.name == left_out.row->device.name;
+    if (by_device ? same_device : one == &left_out) continue;
+    if (same_device) own.push_back(one->energy->watts);
     if (HasRating(device)) points.push_back({device.watts->value, one->energy->watts});
   }
   if (own.size() >= kLeastRows) return Median(own);
@@ -61,18 +63,28 @@ std::optional<double> WattsWithout(const std::vector<EnergyScore*>& rows, const 
   return fit.base + fit.share * left_out.row->device.watts->value;
 }
 
+// Joules of a token when neither its watts nor its speed are known.
+double JoulesWithout(const PublishedTable& table, const Observation& left_out, double watts, bool by_device) {
+  const auto others = [&](const Observation& o) {
+    return by_device ? o.row.device != left_out.row.device : &o != &left_out;
+  };
+  const PublishedSpeed& row = left_out.row;
+  const Efficiency efficiency = EfficiencyFor(left_out.device, row.engine, row.recipe, table, others);
+  return watts / PricedSpeed(left_out, efficiency);
+}
+
 void ScoreRow(const PublishedTable& table, const std::vector<EnergyScore*>& rows, EnergyScore& score) {
   score.class_rows = rows.size();
-  const std::optional<double> watts = WattsWithout(rows, score);
+  const std::optional<double> watts = WattsWithout(rows, score, false);
   score.scored = rows.size() >= kLeastRows && watts.has_value();
   if (!score.scored) return;
-  const Observation& o = *score.row;
-  const Efficiency efficiency = EfficiencyFor(o.device, o.row.engine, o.row.recipe, table,
-                                              [&](const Observation& other) { return &other != &o; });
   score.watts = *watts;
-  score.joules = score.watts / PricedSpeed(o, efficiency);
-  score.error = score.joules / score.measured - 1;
   score.watts_error = score.watts / score.energy->watts - 1;
+  score.joules = JoulesWithout(table, *score.row, *watts, false);
+  score.error = score.joules / score.measured - 1;
+  if (const std::optional<double> strange = WattsWithout(rows, score, true)) {
+    score.device_error = JoulesWithout(table, *score.row, *strange, true) / score.measured - 1;
+  }
 }
 
 }  // namespace
@@ -128,18 +140,20 @@ EnergyScores ScoreEnergy(const PublishedTable& table) {
     score.class_name = StrCat(score.row->device.family, " x ", score.row->row.engine, " x ", energy.where);
     if (score.row->row.unscored.empty()) classes[score.class_name].push_back(&score);
   }
-  std::vector<double> errors, watts_errors;
+  std::vector<double> errors, by_device, watts_errors;
   for (const auto& [name, rows] : classes) {
     for (EnergyScore* score : rows) {
       ScoreRow(table, rows, *score);
       if (!score->scored) continue;
       errors.push_back(std::abs(score->error));
       watts_errors.push_back(std::abs(score->watts_error));
+      if (score->device_error) by_device.push_back(std::abs(*score->device_error));
       scores.within_35 += errors.back() <= 0.35;
     }
   }
   scores.scored = errors.size();
   scores.median = MedianOf(errors);
+  scores.device_median = MedianOf(by_device);
   scores.watts_median = MedianOf(watts_errors);
   return scores;
 }

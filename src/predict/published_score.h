@@ -19,8 +19,8 @@ struct SpeedScore {
   bool scored = false;    // it counts, in a class of at least kLeastRows
   double tok_s = 0;       // predicted, where scored
   double error = 0;       // predicted / measured - 1
-  std::optional<double> device_error =
-      {};  // the same with all rows of its device left out; none without others
+  // The same with all rows of its device left out; none without others.
+  std::optional<double> device_error = std::nullopt;
 };
 struct SpeedClass {
   std::string name;
@@ -48,10 +48,11 @@ struct EnergyScore {
   double joules = 0;    // predicted, where scored: watts and speed both without the row
   double watts = 0;     // predicted
   double error = 0, watts_error = 0;
+  std::optional<double> device_error = std::nullopt;  // as SpeedScore's
 };
 struct EnergyScores {
   std::vector<EnergyScore> rows;
-  double median = 0, watts_median = 0;
+  double median = 0, device_median = 0, watts_median = 0;
   size_t scored = 0, within_35 = 0;
 };
 EnergyScores ScoreEnergy(const PublishedTable& table);
