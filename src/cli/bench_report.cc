@@ -63,6 +63,7 @@ BenchLine LineOf(const BenchResult& result, const BenchReport& report, const Ben
   line.near.int8_gops = figure([](Sample s) { return s.near().int8_gops; }).median;
   line.near.narrow_gops = figure([](Sample s) { return s.near().narrow_gops; }).median;
   line.near.f32_gops = figure([](Sample s) { return s.near().f32_gops; }).median;
+  line.joules_per_token = result.joules_per_token();
   const BenchSample& median = result.median();
   line.bound = NameOf(ShareOf(median.work, median.elapsed, median.near()).bound);
   const MachineRoof& roof =
@@ -103,6 +104,7 @@ BenchTable TableOf(const std::vector<BenchLine>& lines) {
   const bool beside = std::ranges::any_of(lines, [](const BenchLine& l) { return !l.beside.empty(); });
   const bool kv = std::ranges::any_of(
       lines, [&](const BenchLine& l) { return KvName(l) != KvName(lines.front()); });
+  const bool energy = std::ranges::any_of(lines, [](const BenchLine& l) { return l.joules_per_token.has_value(); });
   using Line = const BenchLine&;
   const auto share = [](const std::optional<double>& value) { return value ? Percent(*value) : "-"; };
   const Column columns[] = {
@@ -120,6 +122,7 @@ BenchTable TableOf(const std::vector<BenchLine>& lines) {
       {"roof %", [](Line l) { return Percent(l.roof_share.median); }},
       {"<min..max", [](Line l) { return SpreadText(l.roof_share, Percent); }},
       {"<bound", [](Line l) { return l.bound; }},
+      {"J/token", [](Line l) { return l.joules_per_token ? Rate(*l.joules_per_token) : "-"; }, energy},
       {"load", [](Line l) { return Number(l.load_average, 1); }},
       {"stolen %", [](Line l) { return Number(100 * l.stolen_share, 1); }},
   };
@@ -164,7 +167,7 @@ std::string CsvOf(const std::vector<BenchLine>& lines) {
       "test,type,isa,cache_type_k,cache_type_v,threads,beside,tok_s,tok_s_min,tok_s_max,gb_s,gb_s_min,"
       "gb_s_max,gop_s,gop_s_min,gop_s_max,roof_share,roof_share_min,roof_share_max,roof_share_of_best,"
       "bound,roof_read_gb_s,roof_cached_gb_s,roof_int8_gops,roof_narrow_gops,roof_f32_gops,load_average,"
-      "stolen_share,kept,of_one_thread\n";
+      "stolen_share,kept,of_one_thread,joules_per_token\n";
   for (const BenchLine& l : lines) {
     out += StrCat(l.test, ",", l.type, ",", l.isa, ",", l.k_type, ",", l.v_type, ",", l.threads, ",",
                   l.beside);
@@ -174,7 +177,7 @@ std::string CsvOf(const std::vector<BenchLine>& lines) {
     out += StrCat(",", l.roof_share_of_best, ",", l.bound, ",", l.near.read_gb_s, ",",
                   l.near.cached_gb_s, ",", l.near.int8_gops, ",", l.near.narrow_gops, ",",
                   l.near.f32_gops, ",", l.load_average, ",", l.stolen_share);
-    for (const std::optional<double>& value : {l.kept, l.of_one_thread}) {
+    for (const std::optional<double>& value : {l.kept, l.of_one_thread, l.joules_per_token}) {
       out += value ? StrCat(",", *value) : ",";
     }
     out += "\n";
@@ -206,6 +209,7 @@ Json JsonOf(const BenchLine& line) {
       .Set("stolen_share", line.stolen_share);
   if (line.kept) json.Set("kept", *line.kept);
   if (line.of_one_thread) json.Set("of_one_thread", *line.of_one_thread);
+  if (line.joules_per_token) json.Set("joules_per_token", *line.joules_per_token);
   return json;
 }
 

@@ -24,6 +24,7 @@ struct BenchLine {
   kernels::Roof near;          // medians of those before and after
   double load_average = 0;     // the highest at the end of a run
   double stolen_share = 0;     // of all CPUs' time during the runs
+  std::optional<double> joules_per_token;  // of the CPU's packages, where they are counted
   std::optional<double> kept;  // of the speed of the same test alone
   std::optional<double> of_one_thread;  // over that of one thread beside the same processes
 };

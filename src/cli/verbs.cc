@@ -5,7 +5,7 @@ namespace edgewise {
 std::span<const Verb* const> AllVerbs() {
   static constexpr const Verb* kVerbs[] = {
       &kRunVerb,  &kChatVerb,     &kInspectVerb, &kTokenizeVerb,
-      &kEvalVerb, &kQuantizeVerb, &kSynthVerb,   &kBenchVerb,
+      &kEvalVerb, &kQuantizeVerb, &kSynthVerb,   &kBenchVerb, &kCompareVerb,
       &kChipVerb, &kChipsVerb,
   };
   return kVerbs;

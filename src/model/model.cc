@@ -144,6 +144,15 @@ Model Model::FromShape(const ModelShape& shape, std::string_view recipe) {
   return FromShape(shape, types);
 }
 
+uint64_t Model::PlaceWeights(const std::byte* data) {
+  uint64_t at = 0;
+  for (Weight& weight : weights_) {
+    weight.data = data == nullptr ? nullptr : data + at;
+    at += (weight.bytes() + 63) / 64 * 64;
+  }
+  return at;
+}
+
 void Model::CheckIntact() const {
   if (file_ != nullptr) file_->CheckIntact();
 }

@@ -64,6 +64,11 @@ class Model {
 
   Model(Model&&) = default;
 
+  // Has a model of shapes only read its weights from memory, one after the other in the order of weights(), each
+  // aligned to a cache line. Returns the bytes from the first to the last; with nullptr it only adds up. The
+  // memory must outlive the model.
+  uint64_t PlaceWeights(const std::byte* data);
+
   const ModelConfig& config() const { return config_; }
   std::span<const Weight> weights() const { return weights_; }
   const Weight& weight(TensorId id) const { return weights_[static_cast<size_t>(id)]; }

@@ -16,4 +16,24 @@ double DvfsWatts(double load_watts, double idle_watts, double clock_share) {
   return idle_watts + (load_watts - idle_watts) * clock_share * voltage * voltage;
 }
 
+Device AtClock(Device device, double clock_share) {
+  for (auto* peak : {&device.f32_ops_s, &device.f16_ops_s, &device.int8_ops_s, &device.int4_ops_s}) {
+    if (*peak) (*peak)->value *= clock_share;
+  }
+  for (TeamRate& team : device.teams) {
+    for (ProductRate& rate : team.products) {
+      rate.unpack_s /= clock_share;
+      rate.mac_s /= clock_share;
+    }
+    for (AttentionRate& rate : team.attention) {
+      rate.unpack_s /= clock_share;
+      rate.mac_s /= clock_share;
+    }
+    team.group_s /= clock_share;
+    team.step_s /= clock_share;
+  }
+  if (device.chip) device.chip->clock_hz *= clock_share;
+  return device;
+}
+
 }  // namespace edgewise

@@ -1,6 +1,8 @@
 // How long a battery lasts, and what running slower or less often gains.
 #pragma once
 
+#include "machine/device.h"
+
 namespace edgewise {
 
 struct Battery {
@@ -19,5 +21,8 @@ double BatteryHours(const Battery& battery, double watts);
 // phone's cores. Below a fifth of the clock voltages fall no further, so less is taken in
 // proportion.
 double DvfsWatts(double load_watts, double idle_watts, double clock_share);
+
+// The device with its arithmetic at a share of the clock; its memory has a clock of its own.
+Device AtClock(Device device, double clock_share);
 
 }  // namespace edgewise

@@ -14,9 +14,10 @@ const Model& Evaluator::ModelFor(const Configuration& c) {
   if (is_exact) return *choice.exact;
   std::unique_ptr<const Model>& made = made_[{c.model, c.recipe, c.window}];
   if (made == nullptr) {
-    ModelConfig config = choice.shape.config;
-    if (c.window != 0) config.window = config.window == 0 ? c.window : std::min(config.window, c.window);
-    made = std::make_unique<const Model>(Model::FromShape(config, c.recipe, choice.shape.tied_output));
+    ModelShape shape = choice.shape;
+    uint32_t& window = shape.config.window;
+    if (c.window != 0) window = window == 0 ? c.window : std::min(window, c.window);
+    made = std::make_unique<const Model>(Model::FromShape(shape, c.recipe));
   }
   return *made;
 }

@@ -74,7 +74,7 @@ constexpr LossTable kTables[] = {
      8.19e9, false, {}, kQwen3Kv},
     {"Qwen3 0.6B", LossFrom::kPublished, "ik_llama.cpp #1509, with rotated K and V, which we have not",
      0.596e9, false, {}, kSmallQwen3Kv, "qwen3"},
-    {"Edgewise Tiny", LossFrom::kMeasured, "ours: edgewise eval -c 256, 5,842 scored tokens that it wrote itself",
+    {"Edgewise Tiny", LossFrom::kMeasured, "ours: edgewise eval -c 256, 5,842 tokens of its own",
      4.459e6, false, kTiny, kTinyKv},
     {"a 7B model", LossFrom::kDocuments, "the documents: FP16 10.5, INT8 10.7, INT4 11.2",
      7e9, true, kDocuments, {}},
