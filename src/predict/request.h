@@ -92,10 +92,9 @@ struct Prediction {
 
 struct PredictOptions {
   uint32_t threads = 0;           // as PriceOptions
-  Efficiency efficiency;
+  Efficiency efficiency = {};
   bool include_load = false;      // TTFT of a program that has yet to read the file
   double watts_share = 1;         // of the device's watts under load that this work draws
-  double clock_share = 1;         // as PriceOptions; watts follow as DvfsWatts (battery.h) says. Not of chips
   double tokenize_token_s = 1e-6; // about a million tokens a second on one core
 };
 
