@@ -74,8 +74,8 @@ TEST(RooflineTest, AtTheRidgeBothResourcesTakeAsLong) {
   EXPECT_NEAR(GemmIntensity(8192, 2), 2730.67, 0.01);
 }
 
-// TinyLlama in Q8_0, one token at position 99: 1,034,420,224 multiply-adds with weights, 9,011,200 in attention;
-// 1,099,442,304 bytes of weights, 22,528 of cache written and 2,252,800 read (docs/arithmetic.md).
+// TinyLlama in Q8_0, one token at position 99: 1,034,420,224 multiply-adds with weights, 9,011,200 in
+// attention; 1,099,442,304 bytes of weights, 22,528 of cache written and 2,252,800 read (docs/arithmetic.md).
 TEST(EnergyTest, ATokenTakesItsMultiplyAddsAndBytes) {
   const Model model = Model::FromShape(ShapeNamed("tinyllama-1.1b").config, DType::kQ8_0, false);
   const EnergyCounts counts = CountEnergy(model, StepOf(model, {{.rows = 1, .kv_len = 99, .logit_rows = 1}}));

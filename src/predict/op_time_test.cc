@@ -128,7 +128,8 @@ TEST(OpTimeTest, BetweenTeamsTimeIsAPartThatScalesAndOneThatDoesNot) {
   EXPECT_EQ(OpPricer(machine, model, {}).threads(), 4u);  // the fastest
 }
 
-// TinyLlama at 100 positions: 32 heads of 64 make 204,800 pairs; the cache holds 100 x 4 x 64 values of K, and of V.
+// TinyLlama at 100 positions: 32 heads of 64 make 204,800 pairs; the cache holds 100 x 4 x 64 values of K,
+// and of V.
 TEST(OpTimeTest, AttentionOnAMachineIsGroupedByKvHeads) {
   const Model model = ModelOf("tinyllama-1.1b");
   const auto attention = [&](DType k, DType v) {
@@ -149,7 +150,8 @@ TEST(OpTimeTest, AttentionIsPricedByTheFormulaOfTheGraph) {
     const Step step = StepOf(model, {{.rows = 33, .kv_len = 7000}, {.rows = 1, .kv_len = 12}});
     const Op& op = OpWith(step, Role::kAttention);
     const OpCost cost = CostOf(model, op, step);
-    EXPECT_EQ(AttentionCost(op, step.sequences[0]).flops + AttentionCost(op, step.sequences[1]).flops, cost.flops);
+    EXPECT_EQ(AttentionCost(op, step.sequences[0]).flops + AttentionCost(op, step.sequences[1]).flops,
+              cost.flops);
     const OpTime time = PriceOf(PlainDevice(), model, step, Role::kAttention);
     EXPECT_DOUBLE_EQ(time.compute_s, static_cast<double>(cost.flops.value()) / 100e9);
     Device machine = MeasuredMachine();
@@ -181,7 +183,8 @@ TEST(OpTimeTest, AStepOnAChipIsItsWorkload) {
       device.chip->host_macs_s = 5e9;  // the host leaves out what the mask hides
       const StepTime hosted = PriceStep(OpPricer(device, model, {}), step);
       const WorkloadCost without = PriceWorkload(*device.chip, work, AttentionOn::kNothing);
-      const double visible = static_cast<double>(CostOf(model, OpWith(step, Role::kAttention), step).flops.value());
+      const Flops attention = CostOf(model, OpWith(step, Role::kAttention), step).flops;
+      const double visible = static_cast<double>(attention.value());
       EXPECT_NEAR(hosted.total.seconds(), without.seconds() + 30 * visible / 2 / 5e9,
                   1e-9 * hosted.total.seconds());
     }
@@ -225,7 +228,8 @@ TEST(OpTimeTest, MoreOfAResourceIsNeverSlower) {
     for (double factor = 0.25; factor < 100; factor *= 1.7) {
       Device device = PlainDevice();
       device.memory_bytes_s.value *= factor;
-      const double bandwidth = PriceStep(OpPricer(device, model, {.efficiency = kHalf}), step).total.seconds();
+      const OpPricer pricer(device, model, {.efficiency = kHalf});
+      const double bandwidth = PriceStep(pricer, step).total.seconds();
       EXPECT_LE(bandwidth, last);
       last = bandwidth;
       for (auto* peak : {&device.f32_ops_s, &device.f16_ops_s, &device.int8_ops_s}) (*peak)->value *= 2;

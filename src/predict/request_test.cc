@@ -50,9 +50,11 @@ TEST(RequestTest, SumsWithoutWalkingEqualThoseOfEveryStep) {
   windowed.config.window = 700;
   const Model plain = ModelOf("smollm2-135m", "Q8_0"), sliding = Model::FromShape(windowed, "Q8_0");
   Usage chunks = {.prompt = 1500, .generate = 40, .chunk = 256};
-  Usage long_text = {.prompt = 3, .generate = 1200, .batch = 2, .k_type = DType::kQ8_0, .v_type = DType::kQ8_0};
+  Usage long_text = {.prompt = 3, .generate = 1200, .batch = 2};
+  long_text.k_type = long_text.v_type = DType::kQ8_0;
   Usage drafts = {.prompt = 600, .generate = 300, .cached_prefix = 77, .draft_tokens = 3, .acceptance = 0.5};
-  for (const Device& device : {PlainDevice(), MeasuredMachine(), ChipNamed("edge-llm"), ChipNamed("compact-532")}) {
+  for (const Device& device : {PlainDevice(), MeasuredMachine(), ChipNamed("edge-llm"),
+                               ChipNamed("compact-532")}) {
     for (const Model* model : {&plain, &sliding}) {
       for (const Usage& usage : {chunks, long_text, drafts}) {
         SCOPED_TRACE(StrCat(device.name, " window ", model->config().window, " prompt ", usage.prompt));
@@ -132,7 +134,8 @@ TEST(RequestTest, SpeculationGivesAGeometricSumOfTokens) {
 TEST(RequestTest, ACachedPrefixIsNotComputedAgain) {
   const Model model = ModelOf("tinyllama-1.1b");
   const Prediction whole = PredictionOf(PlainDevice(), model, {.prompt = 1024, .chunk = 512});
-  const Prediction rest = PredictionOf(PlainDevice(), model, {.prompt = 1024, .chunk = 512, .cached_prefix = 512});
+  const Usage cached = {.prompt = 1024, .chunk = 512, .cached_prefix = 512};
+  const Prediction rest = PredictionOf(PlainDevice(), model, cached);
   const Prediction first = PredictionOf(PlainDevice(), model, {.prompt = 512, .chunk = 512});
   EXPECT_NEAR(rest.prefill_s + first.prefill_s, whole.prefill_s, 1e-9);
   EXPECT_DOUBLE_EQ(rest.tok_s, whole.tok_s);
@@ -162,8 +165,8 @@ TEST(RequestTest, BatchesShareTheWeights) {
   EXPECT_LT(eight, 8 * one);
 }
 
-// 6.74e9 weights in Q4_0 beside the system on a board of 4 GB, whose card gives 45 MB/s: what was measured there is
-// 0.1 tok/s. With 8 GB the same program does what the memory allows.
+// 6.74e9 weights in Q4_0 beside the system on a board of 4 GB, whose card gives 45 MB/s: what was measured
+// there is 0.1 tok/s. With 8 GB the same program does what the memory allows.
 TEST(RequestTest, ARaspberryPiWhoseMemoryIsTooSmallReadsItsCard) {
   const DeviceCatalog catalog({EDGEWISE_SOURCE_DIR "/devices"}, ChipCatalog({}));
   const Device small = catalog.Find("rpi4");
@@ -209,7 +212,7 @@ TEST(RequestTest, ContradictionsAreRefused) {
       {[](Usage& u) { u.batch = 0; }, "batch of 0"},
       {[](Usage& u) { u.chunk = 0; }, "chunks of 0"},
       {[](Usage& u) { u.context = 255; }, "does not hold 128 tokens of prompt and 128"},
-      {[](Usage& u) { u.prompt = 0xffffffff; }, "more than 2^28"},
+      {[](Usage& u) { u.prompt = 0xffffffff; }, "more than 2^24"},
       {[](Usage& u) { u.cached_prefix = 128; }, "leaves nothing of a prompt of 128"},
       {[](Usage& u) { u.v_type = DType::kQ4_K; }, "no KV cache is made of Q4_K"},
       {[](Usage& u) { u.draft_tokens = 65; }, "at most 64"},
