@@ -11,7 +11,8 @@ namespace edgewise {
 namespace {
 
 // Positions at which decode, and chunks at which prefill is priced to have its mean. Cost is linear in the
-// position (of chips: steps on a line; with a window: two lines), so a few would do; up to so many are all priced.
+// position (of chips: steps on a line; with a window: two lines), so a few would do; up to so many are all
+// priced.
 constexpr uint32_t kDecodeSamples = 129, kPrefillSamples = 4096;
 // The engine's own limits: of --draft-ngram and of a context.
 constexpr uint32_t kMostDraftTokens = 64, kMostPositions = 1 << 24;
@@ -72,9 +73,10 @@ class StepAtDepth {
   const Op* attention_ = nullptr;
 };
 
-// Mean attention of `count` steps, the first at depth `first`, each `stride` deeper than the one before. Sampled
-// evenly and symmetric about the middle, so that what is linear has its exact mean.
-OpTime MeanAttention(StepAtDepth& step, uint32_t first, uint32_t stride, uint32_t count, uint32_t most_samples) {
+// Mean attention of `count` steps, the first at depth `first`, each `stride` deeper than the one before.
+// Sampled evenly and symmetric about the middle, so that what is linear has its exact mean.
+OpTime MeanAttention(StepAtDepth& step, uint32_t first, uint32_t stride, uint32_t count,
+                     uint32_t most_samples) {
   const uint32_t samples = std::min(count, most_samples);
   OpTime sum;
   for (uint32_t i = 0; i < samples; ++i) {
@@ -124,6 +126,7 @@ void CheckUsage(const Usage& u) {
   if (uint64_t{u.prompt} + u.generate > kMostPositions) {
     Refuse(StrCat(u.prompt, " tokens of prompt and ", u.generate, " generated are more than 2^24"));
   }
+  if (u.context > kMostPositions) Refuse(StrCat("a context of ", u.context, " positions is more than 2^24"));
   if (u.context != 0 && u.context < u.prompt + u.generate) {
     Refuse(StrCat("a context of ", u.context, " positions does not hold ", u.prompt, " tokens of prompt and ",
                   u.generate, " generated: make it ", u.prompt + u.generate, " or generate less"));

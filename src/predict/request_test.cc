@@ -212,6 +212,7 @@ TEST(RequestTest, ContradictionsAreRefused) {
       {[](Usage& u) { u.batch = 0; }, "batch of 0"},
       {[](Usage& u) { u.chunk = 0; }, "chunks of 0"},
       {[](Usage& u) { u.context = 255; }, "does not hold 128 tokens of prompt and 128"},
+      {[](Usage& u) { u.context = 1 << 25; }, "more than 2^24"},
       {[](Usage& u) { u.prompt = 0xffffffff; }, "more than 2^24"},
       {[](Usage& u) { u.cached_prefix = 128; }, "leaves nothing of a prompt of 128"},
       {[](Usage& u) { u.v_type = DType::kQ4_K; }, "no KV cache is made of Q4_K"},
