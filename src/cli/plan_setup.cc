@@ -6,6 +6,7 @@
 
 #include "base/cpus.h"
 #include "base/error.h"
+#include "cli/chip_options.h"
 #include "cli/custom_shape.h"
 #include "cli/device_options.h"
 #include "cli/engine_memory.h"

@@ -6,7 +6,7 @@ std::span<const Verb* const> AllVerbs() {
   static constexpr const Verb* kVerbs[] = {
       &kRunVerb,  &kChatVerb,     &kInspectVerb, &kTokenizeVerb,
       &kEvalVerb, &kQuantizeVerb, &kSynthVerb,   &kBenchVerb, &kCompareVerb,
-      &kChipVerb, &kChipsVerb,
+      &kPlanVerb, &kChipVerb,     &kChipsVerb,
   };
   return kVerbs;
 }
