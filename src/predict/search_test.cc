@@ -31,16 +31,16 @@ Device Board() {
   return device;
 }
 
-MemoryNeed Need(const Model& model, const Usage& usage) {
+constexpr auto Need = [](const Model& model, const Usage& usage) -> MemoryNeed {
   const ModelConfig& c = model.config();
   const uint64_t rows = uint64_t{c.layers} * c.kv_heads * usage.positions() * usage.batch;
   return {.weights = model.weight_bytes(),
           .kv = rows * (RowBytes(usage.k_type, c.head_dim) + RowBytes(usage.v_type, c.head_dim)),
           .scratch = uint64_t{usage.chunk} * c.width * 4,
           .other = 10'000'000};
-}
+};
 
-PredictOptions Half(const Device&, std::string_view) {
+constexpr auto Half = [](const Device&, std::string_view) {
   PredictOptions options;
   options.efficiency = {.memory_share = 0.5,
                         .compute_share = 0.3,
@@ -50,7 +50,7 @@ PredictOptions Half(const Device&, std::string_view) {
                         .from = "the test",
                         .rows = 0};
   return options;
-}
+};
 
 std::vector<ModelChoice> Choices() {
   std::vector<ModelChoice> choices;
