@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "machine/chip.h"
@@ -35,10 +37,15 @@ struct Figure {
   std::string source;              // "LPDDR4-3200, 32 bits"
   std::optional<double> claimed;   // by a document, in the same unit
   std::string claimed_by;          // "S4: about 4 GB/s"
+  std::string verdict;             // on the claim: "right", "wrong unit: 4 TOPS"
+
+  friend bool operator==(const Figure&, const Figure&) = default;
 };
 
 enum class DeviceKind : uint8_t { kCpu, kGpu, kDsp, kNpu, kChip };
-const char* NameOf(DeviceKind kind);
+const char* NameOf(DeviceKind kind);  // "cpu", "gpu", ...
+// Throws Error(kUsage) listing the names.
+DeviceKind DeviceKindNamed(std::string_view name);
 
 // How fast products with weights of one type run, rows and threads given, as measured on a machine. The time of
 // a product of `rows` rows is the longer of reading the weights at memory_share of the roof and, per weight,
@@ -48,6 +55,8 @@ struct ProductRate {
   uint32_t least_rows = 1, most_rows = 1;  // where it holds
   double memory_share = 1;
   double unpack_s = 0, mac_s = 0;  // seconds per weight, all threads together
+
+  friend bool operator==(const ProductRate&, const ProductRate&) = default;
 };
 
 // The same for attention over a KV cache of one type: the longer of reading the cache at memory_share of the
@@ -58,6 +67,8 @@ struct AttentionRate {
   double memory_share = 1;
   double unpack_s = 0;  // per value of the cache read
   double mac_s = 0;
+
+  friend bool operator==(const AttentionRate&, const AttentionRate&) = default;
 };
 
 // What a machine of known kernels reaches with so many threads.
@@ -69,6 +80,8 @@ struct TeamRate {
   double element_bytes_s = 0;          // norms, rotation, activation functions: bytes read and written
   double group_s = 0;                  // hand-out and barriers of one group of operators
   double step_s = 0;                   // of a step besides: scheduler, sampler
+
+  friend bool operator==(const TeamRate&, const TeamRate&) = default;
 };
 
 struct Device {
@@ -100,12 +113,30 @@ struct Device {
   std::optional<ChipDesign> chip;
 
   bool is_measured() const { return !teams.empty(); }
-  // Bytes that weights, KV cache and the program may take.
+  // Bytes that weights, KV cache and the program may take. Infinite for a chip, whose design says nothing of the
+  // memory behind its bus.
   double usable_bytes() const;
+
+  friend bool operator==(const Device&, const Device&) = default;
 };
 
-// Throws Error(kUsage), naming the field and what to do, for figures that no device could have: zero or negative
-// rates, a memory of more than 2^50 bytes, idle watts above those under load.
+// The figures of a device, by the names that its file gives them.
+struct DeviceField {
+  const char* table;  // "memory"
+  const char* key;    // "bytes_s"
+  const char* unit;   // "byte/s"
+  std::variant<Figure Device::*, std::optional<Figure> Device::*> member;
+
+  std::string name() const;                     // "memory.bytes_s"
+  const Figure* Get(const Device& device) const;  // nullptr: absent
+  Figure& Make(Device& device) const;
+};
+// In the order of files.
+std::span<const DeviceField> DeviceFields();
+
+// Throws Error(kUsage), its message beginning with the field's name, for what no device could have: zero or
+// negative rates, a memory of more than 2^50 bytes, idle watts above those under load, no arithmetic at all; and
+// for texts that are too long or not printable ASCII.
 void CheckDevice(const Device& device);
 
 }  // namespace edgewise
