@@ -16,7 +16,7 @@ inline constexpr const char* kDefaultRecipe = "Q4_0";
 
 struct PlanFlags {
   std::optional<std::string> model, shape;
-  std::string device = "host";
+  std::optional<std::string> device;  // host when not given
   std::optional<std::string> type, k_type, v_type;
   std::optional<uint32_t> context, chunk, threads;
   uint32_t prompt = 128, generate = 128, sequences = 1;

@@ -65,10 +65,7 @@ PlanSetup::PlanSetup(const PlanFlags& flags)
   } else if (flags.model || !IsAny(LimitsOf(flags))) {
     AddFile(ModelPath(flags.model));
   }
-  memory_ = [this](const Model& model, const Usage& usage) {
-    const Gguf* file = &model == file_model_.get() ? file_.get() : nullptr;
-    return NeedOf(PlanRun(model, usage, PlanThreads(usage), file));
-  };
+  memory_ = [this](const Model& model, const Usage& usage) { return NeedFor(model, usage); };
   options_ = [this](const Device& device, std::string_view recipe) {
     PredictOptions options;
     if (device.is_measured() || device.chip) return options;
@@ -89,13 +86,17 @@ void PlanSetup::AddFile(const std::string& path) {
   named_ = static_cast<uint32_t>(models_.size() - 1);
 }
 
+MemoryNeed PlanSetup::NeedFor(const Model& model, const Usage& usage) const {
+  return NeedOf(PlanRun(model, usage, Threads(), &model == file_model_.get() ? file_.get() : nullptr));
+}
+
 uint32_t PlanSetup::IndexOf(const std::string& shape) const {
   const auto at = std::ranges::find(models_, shape, &ModelChoice::name);
   EDGEWISE_CHECK(at != models_.end());
   return static_cast<uint32_t>(at - models_.begin());
 }
 
-uint32_t PlanSetup::PlanThreads(const Usage&) const {
+uint32_t PlanSetup::Threads() const {
   return flags_.threads ? *flags_.threads : static_cast<uint32_t>(DefaultThreads());
 }
 
@@ -145,7 +146,8 @@ std::vector<Device> PlanSetup::AllDevices() const {
 }
 
 std::vector<std::string> PlanSetup::DeviceNames() const {
-  if (flags_.device != "all") return SplitNames(flags_.device);
+  const std::string device = flags_.device.value_or(kHost);
+  if (device != "all") return SplitNames(device);
   std::vector<std::string> names = catalog_.Names();
   for (const std::string& name : NamedChips().Names()) names.push_back(name);
   return names;
@@ -168,9 +170,30 @@ std::vector<std::string> PlanSetup::RecipesOn(const Device& device, uint32_t mod
   return recipes;
 }
 
+std::vector<Configuration> PlanSetup::HostConfigurations() const {
+  // Any model has the types: the smallest is made fastest. Two at least, for their sizes do not count.
+  const uint32_t model = named_.value_or(IndexOf("smollm2-135m"));
+  std::vector<std::string> recipes = kHostRecipes;
+  if (flags_.type) recipes = {default_recipe(), default_recipe()};
+  std::vector<Configuration> configurations;
+  for (const std::string& recipe : recipes) {
+    for (const DType type : {DType::kF16, DType::kQ8_0, DType::kQ4_0}) {
+      Configuration c = {.model = model, .recipe = recipe, .usage = UsageOf(flags_)};
+      if (!flags_.k_type && !flags_.v_type) c.usage.k_type = c.usage.v_type = type;
+      configurations.push_back(c);
+    }
+  }
+  return configurations;
+}
+
+std::string PlanSetup::FileOf(const Configuration& c) const {
+  const ModelChoice& choice = models_[c.model];
+  return choice.exact != nullptr && c.recipe == choice.exact_recipe ? file_->path() : "";
+}
+
 MemoryPlan PlanSetup::MemoryOf(const Configuration& c) {
   const Model& model = evaluator_->ModelFor(c);
-  return PlanRun(model, c.usage, PlanThreads(c.usage), &model == file_model_.get() ? file_.get() : nullptr);
+  return PlanRun(model, c.usage, Threads(), &model == file_model_.get() ? file_.get() : nullptr);
 }
 
 }  // namespace edgewise

@@ -44,14 +44,21 @@ class PlanSetup {
   // Of --device: all their names.
   std::vector<std::string> DeviceNames() const;
 
+  // What a search on this machine needs to have measured.
+  std::vector<Configuration> HostConfigurations() const;
+
+  // The file that a configuration is, "" for shapes.
+  std::string FileOf(const Configuration& configuration) const;
+
   // Recipes whose tensor types the device can be priced with: of a machine those that were measured.
   std::vector<std::string> RecipesOn(const Device& device, uint32_t model);
 
+  MemoryNeed NeedFor(const Model& model, const Usage& usage) const;
   MemoryPlan MemoryOf(const Configuration& configuration);
 
  private:
   void AddFile(const std::string& path);
-  uint32_t PlanThreads(const Usage& usage) const;
+  uint32_t Threads() const;  // whose buffers memory is planned for
 
   const PlanFlags flags_;
   DeviceCatalog catalog_;
