@@ -91,7 +91,10 @@ Json SpeedJson(const SpeedScore& score) {
   json.Set("id", row.id).Set("device", row.device).Set("class", score.row->ClassName()).Set("shape", row.shape);
   json.Set("recipe", row.recipe).Set("threads", row.threads).Set("measured_tok_s", row.tok_s);
   json.Set("scored", score.scored).Set("source", row.source).Set("note", row.note);
-  if (!score.scored) return json.Set("why", WhyUnscored(score)), json;
+  if (!score.scored) {
+    json.Set("why", WhyUnscored(score));
+    return json;
+  }
   json.Set("predicted_tok_s", score.tok_s).Set("error", score.error);
   if (score.device_error) json.Set("error_without_device", *score.device_error);
   return json;

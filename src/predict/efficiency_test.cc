@@ -20,6 +20,15 @@ std::vector<const Observation*> All(const PublishedTable& table) {
   return rows;
 }
 
+Efficiency Shares(double memory, double compute, double decode, double op_s = 0) {
+  Efficiency e;
+  e.memory_share = memory;
+  e.compute_share = compute;
+  e.decode_share = decode;
+  e.op_s = op_s;
+  return e;
+}
+
 // The same rows with the speeds that these factors would give.
 PublishedTable Made(std::vector<TestRow> rows, const Efficiency& truth) {
   const PublishedTable blank = TableOf(rows);
@@ -41,7 +50,7 @@ TEST(ArithmeticPeak, IsOfTheArithmeticThatProgramsUse) {
 
 TEST(FitDecode, FindsTheShareOfOneFactor) {
   const PublishedTable table = Made({{.recipe = "F16"}, {.recipe = "F16", .shape = "llama3-8b"}},
-                                    {.memory_share = 0.5, .compute_share = 1, .decode_share = 1});
+                                    Shares(0.5, 1, 1));
   const DecodeFit fit = FitDecode(All(table));
   EXPECT_NEAR(1 / fit.read, 0.5, 1e-6);
   EXPECT_EQ(fit.multiply, 0);
@@ -50,7 +59,7 @@ TEST(FitDecode, FindsTheShareOfOneFactor) {
 
 // Three rows of a CPU: with one thread unpacking takes longer than reading, with four it does not.
 TEST(FitDecode, TellsUnpackingFromReadingOnACpu) {
-  const Efficiency truth = {.memory_share = 0.8, .compute_share = 0.5, .decode_share = 0.05};
+  const Efficiency truth = Shares(0.8, 0.5, 0.05);
   const PublishedTable table = Made({{.threads = 1}, {.threads = 2}, {.threads = 4, .shape = "llama3-8b"}}, truth);
   const Efficiency e = EfficiencyFrom(All(table));
   EXPECT_NEAR(e.memory_share, 0.8, 0.01);
@@ -62,7 +71,7 @@ TEST(FitDecode, TellsUnpackingFromReadingOnACpu) {
 
 // Rows of models of very different sizes tell launches from bytes.
 TEST(FitDecode, TellsLaunchesFromReadingOnAGpu) {
-  const Efficiency truth = {.memory_share = 0.7, .compute_share = 0.5, .decode_share = 0.5, .op_s = 5e-6};
+  const Efficiency truth = Shares(0.7, 0.5, 0.5, 5e-6);
   std::vector<TestRow> rows;
   for (const char* shape : {"tinyllama-1.1b", "llama3.2-3b", "llama2-7b", "llama3-8b", "llama2-13b"}) {
     rows.push_back({.device = "gpu", .shape = shape});
@@ -76,7 +85,7 @@ TEST(FitDecode, TellsLaunchesFromReadingOnAGpu) {
 }
 
 TEST(FitDecode, OneDeviantRowDoesNotMoveIt) {
-  const Efficiency truth = {.memory_share = 0.6, .compute_share = 1, .decode_share = 1};
+  const Efficiency truth = Shares(0.6, 1, 1);
   std::vector<TestRow> rows(5, {.recipe = "F16"});
   PublishedTable table = Made(rows, truth);
   for (size_t i = 0; i < rows.size(); ++i) rows[i].tok_s = table.observations()[i].row.tok_s;
@@ -115,9 +124,15 @@ TEST(EfficiencyFor, FallsBackFromTheDeviceToItsClassFamilyAndKind) {
 
 TEST(EfficiencyFor, RowsThatDoNotCountAreNotUsed) {
   std::vector<PublishedSpeed> speeds;
-  for (int i = 0; i < 3; ++i) {
-    speeds.push_back({.id = StrCat(i), .device = "board", .engine = "test", .shape = "llama2-7b", .recipe = "Q4_0",
-                      .tok_s = 2, .unscored = i == 0 ? "untuned" : "", .source = "test"});
+  for (const char* why : {"untuned", "", ""}) {
+    PublishedSpeed& row = speeds.emplace_back();
+    row.id = StrCat(speeds.size());
+    row.device = "board";
+    row.engine = "test";
+    row.shape = "llama2-7b";
+    row.recipe = "Q4_0";
+    row.tok_s = 2;
+    row.unscored = why;
   }
   const PublishedTable table(speeds, "p.csv", {}, "e.csv", [](const std::string& name) { return TestBoard(name); });
   EXPECT_EQ(EfficiencyFor(TestBoard("board"), "test", "Q4_0", table).from, "assumed");
