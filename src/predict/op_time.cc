@@ -99,6 +99,7 @@ OpTime OpTime::operator*(double times) const {
 OpPricer::OpPricer(const Device& device, const Model& model, const PriceOptions& options)
     : device_(device), model_(model), options_(options) {
   EDGEWISE_CHECK(options.resident_share >= 0 && options.resident_share <= 1);
+  EDGEWISE_CHECK(options.clock_share > 0 && options.clock_share <= 1);
   EDGEWISE_CHECK(options.resident_share == 1 || device.host_bytes_s || device.storage_bytes_s);
   if (device.is_measured()) {
     CheckTypes(device, model);
@@ -177,7 +178,7 @@ OpTime OpPricer::PriceOnTeam(const TeamRate& team, const Op& op, const OpCost& c
     const double weights = static_cast<double>(op.n) * op.k;
     return OpTime::Overlapping(
         AsDouble(cost.weight_bytes) / (team.read_bytes_s.value * rate.memory_share),
-        weights * (rate.unpack_s + op.m * rate.mac_s));
+        weights * (rate.unpack_s + op.m * rate.mac_s) / options_.clock_share);
   }
   if (team.element_bytes_s == 0) return {};
   const Bytes moved = cost.weight_bytes + cost.kv_write + cost.activation_bytes;
@@ -207,7 +208,8 @@ OpTime OpPricer::AttentionOnTeam(const TeamRate& team, const Op& op, const Step&
     const double pairs = AsDouble(cost.flops) / 4;
     sum += OpTime::Overlapping(
         (k_read / k.memory_share + v_read / v.memory_share) / team.read_bytes_s.value,
-        k_values * k.unpack_s + v_values * v.unpack_s + pairs * (k.mac_s + v.mac_s) / 2);
+        (k_values * k.unpack_s + v_values * v.unpack_s + pairs * (k.mac_s + v.mac_s) / 2) /
+            options_.clock_share);
   }
   return sum;
 }
@@ -220,6 +222,7 @@ OpTime OpPricer::PriceOnPeaks(const Op& op, const OpCost& cost) const {
   if (op.kind == OpKind::kMatMul || op.kind == OpKind::kAttention) {
     // Attention unpacks its cache to floats.
     double peak = ArithmeticPeak(device_, op.kind == OpKind::kMatMul ? op.weight : DType::kF16);
+    peak *= options_.clock_share;
     if (threads_ > 0) peak *= static_cast<double>(threads_) / device_.cores;
     const double flop_s = 1 / (peak * e.compute_share);
     compute_s = AsDouble(cost.flops) * flop_s;

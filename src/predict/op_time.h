@@ -53,6 +53,9 @@ struct PriceOptions {
   // Of the weights that stay in the device's memory. The rest comes over the link (Device::host_bytes_s) or else
   // from storage in each step, and nothing else happens meanwhile. Requires 1 for a device with neither.
   double resident_share = 1;
+  // Of the full clock: computing slows down with it, memory and barriers do not. Not of chips, whose design says
+  // their clock.
+  double clock_share = 1;
 };
 
 // Prices the operators of a model's steps on one device. Immutable; any thread.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "predict/battery.h"
 #include "quant/kv_type.h"
 
 namespace edgewise {
@@ -175,12 +176,16 @@ MemoryFit FitMemory(const Device& device, const MemoryNeed& need) {
 Prediction Predict(const Device& device, const Model& model, const Usage& usage, MemoryOf memory,
                    const PredictOptions& options) {
   CheckUsage(usage);
+  if (!(options.clock_share > 0 && options.clock_share <= 1)) {
+    Refuse(StrCat("a clock of ", options.clock_share, " of the full one: above 0, and 1 at most"));
+  }
   Prediction p;
   p.memory = FitMemory(device, memory(model, usage));
   const OpPricer pricer(device, model,
                         {.threads = options.threads,
                          .efficiency = options.efficiency,
-                         .resident_share = p.memory.runs() ? p.memory.resident_share : 1});
+                         .resident_share = p.memory.runs() ? p.memory.resident_share : 1,
+                         .clock_share = options.clock_share});
   p.threads = pricer.threads();
 
   p.prefill = PricePrefill(pricer, model, usage);
@@ -205,14 +210,21 @@ Prediction Predict(const Device& device, const Model& model, const Usage& usage,
   p.throughput_tok_s = usage.batch * p.tok_s;
   p.end_to_end_s = EndToEnd(p.ttft_s(), usage.generate, p.tpot_s);
 
+  const double later_tokens = static_cast<double>(steps - (usage.generate < 2 ? 1 : 0)) * usage.batch;
   if (device.chip) {
     p.joules_per_token = mean.joules / (p.tokens_per_step * usage.batch);
     p.watts = p.joules_per_token * p.throughput_tok_s;
+    p.request_joules = p.prefill.total.joules + later_tokens * p.joules_per_token;
   } else {
     p.error = options.efficiency.error;
     if (!device.is_measured()) p.efficiency_from = options.efficiency.from;
-    if (device.watts) p.watts = device.watts->value * options.watts_share;
+    if (device.watts) {
+      const double load = device.watts->value * options.watts_share;
+      const double idle = device.idle_watts ? std::min(device.idle_watts->value, load) : 0;
+      p.watts = DvfsWatts(load, idle, options.clock_share);
+    }
     p.joules_per_token = p.watts / p.throughput_tok_s;
+    p.request_joules = p.watts * p.end_to_end_s;
   }
   return p;
 }

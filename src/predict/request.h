@@ -87,6 +87,7 @@ struct Prediction {
   std::string efficiency_from;   // "" where no efficiency is assumed: measured machines, chips
   double watts = 0;              // while decoding; 0 where nobody knows
   double joules_per_token = 0;   // decode, of one token of one sequence
+  double request_joules = 0;     // from the prompt to the last token, of all sequences
 };
 
 struct PredictOptions {
@@ -94,6 +95,7 @@ struct PredictOptions {
   Efficiency efficiency;
   bool include_load = false;      // TTFT of a program that has yet to read the file
   double watts_share = 1;         // of the device's watts under load that this work draws
+  double clock_share = 1;         // as PriceOptions; watts follow as DvfsWatts (battery.h) says. Not of chips
   double tokenize_token_s = 1e-6; // about a million tokens a second on one core
 };
 
