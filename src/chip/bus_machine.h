@@ -32,7 +32,8 @@ class BusHost {
     if (now_.wait > 0) now_.wait -= edges;
   }
 
-  // The same as Tick and Commit at an edge that accepts a write of one cycle.
+  // The same as Tick and Commit at an edge that accepts a write of one cycle, without copying a state whose
+  // parts were just written, for which processors wait: half of the time of such an edge.
   void PassWrite() {
     ++now_.index;
     Fetch(now_);
