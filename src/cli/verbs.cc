@@ -5,8 +5,8 @@ namespace edgewise {
 std::span<const Verb* const> AllVerbs() {
   static constexpr const Verb* kVerbs[] = {
       &kRunVerb,  &kChatVerb,     &kInspectVerb, &kTokenizeVerb,
-      &kEvalVerb, &kQuantizeVerb, &kSynthVerb,   &kBenchVerb,
-      &kChipVerb, &kChipsVerb,     &kDevicesVerb,
+      &kEvalVerb, &kQuantizeVerb, &kSynthVerb,   &kBenchVerb, &kCompareVerb,
+      &kChipVerb, &kChipsVerb,    &kDevicesVerb,
   };
   return kVerbs;
 }
