@@ -26,7 +26,7 @@ struct Efficiency {
   double decode_share = 0.1;  // of the arithmetic peak, in products of one row: unpacking a weight costs more
                               // than multiplying it once
   double op_s = 0;            // per operator of the step's list: a launch, a barrier
-  double error = 0.5;         // relative: three of four rows were within it of the prediction
+  double error = 0.5;         // three of four rows took 1 - error to 1 + error times what was predicted
   std::string from;           // "54 published rows of nvidia-gpu x llama.cpp x 4-bit"
   uint32_t rows = 0;          // of measurements behind it; 0: assumed
 };
@@ -38,7 +38,8 @@ double ArithmeticPeak(const Device& device, DType type);
 
 // What published rows say of a program on a device: the first of these that has kLeastRows rows - the
 // device's own rows in this class, family x engine x bits, family x engine, family x bits, kind x bits -
-// and else assumptions. `error` is from leaving out one device at a time (one row, of the device's own).
+// and else assumptions. Where those rows know no prefill, the next group with kLeastRows that do gives
+// compute_share. `error` is from leaving out one device at a time (one row, of the device's own).
 // `recipe` is one of AllRecipes(); throws Error(kUsage) for others.
 Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::string_view recipe,
                          const PublishedTable& table);
@@ -63,5 +64,8 @@ DecodeFit FitDecode(std::span<const Observation* const> rows);
 // The factors for pricing. compute_share is the median of prefill shares that rows know, else assumed; at
 // least decode_share.
 Efficiency EfficiencyFrom(std::span<const Observation* const> rows);
+// The error that three of four rows keep below when all rows of their device are left out; as assumed when
+// there is no other device.
+double ErrorBand(std::span<const Observation* const> rows);
 
 }  // namespace edgewise

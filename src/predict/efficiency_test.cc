@@ -124,6 +124,15 @@ TEST(EfficiencyFor, FallsBackFromTheDeviceToItsClassFamilyAndKind) {
   EXPECT_THROW(EfficiencyFor(stranger, "test", "Q99", table), Error);
 }
 
+TEST(EfficiencyFor, PrefillComesFromAWiderGroupWhereTheClassKnowsNone) {
+  std::vector<TestRow> rows(3, {.tok_s = 1.4, .recipe = "Q8_0", .device = "a"});
+  for (int i = 0; i < 3; ++i) rows.push_back({.tok_s = 2, .device = "b", .prefill_tok_s = 10});
+  const PublishedTable table = TableOf(rows);
+  const Efficiency e = EfficiencyFor(TestBoard("c"), "test", "Q8_0", table);
+  EXPECT_EQ(e.from, "3 published rows of boards x test x 8-bit; prefill: 3 of boards x test");
+  EXPECT_NEAR(e.compute_share, table.observations()[3].prefill_share, 1e-9);
+}
+
 TEST(EfficiencyFor, RowsThatDoNotCountAreNotUsed) {
   std::vector<PublishedSpeed> speeds;
   for (const char* why : {"untuned", "", ""}) {
@@ -170,8 +179,11 @@ TEST(WattsFor, OwnRowsThenTheClassThenTheFigure) {
   EXPECT_EQ(WattsFor(TestBoard("board"), "test", table).watts, 12);
   const Watts other = WattsFor(TestBoard("other"), "test", table);
   EXPECT_NEAR(other.watts, 12, 1e-9);
-  EXPECT_THAT(other.from, HasSubstr("3 published rows of boards x test: 0 W + 1.2 x 10 W"));
+  EXPECT_THAT(other.from, HasSubstr("5 published rows of boards x test: 0 W + 1.2 x 10 W"));
   EXPECT_EQ(WattsFor(TestBoard("gpu"), "test", table).from, "the device's own figure");
+  Device measured = TestBoard("other");
+  measured.watts->from = Provenance::kMeasured;
+  EXPECT_EQ(WattsFor(measured, "test", table).watts, 10);
   Device silent = TestBoard("other");
   silent.watts.reset();
   EXPECT_EQ(WattsFor(silent, "test", table).watts, 0);

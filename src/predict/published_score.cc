@@ -121,6 +121,7 @@ SpeedScores ScoreSpeeds(const PublishedTable& table) {
     one.scored = rows.size() >= kLeastRows;
     one.median = MedianOf(errors[name]);
     one.efficiency = EfficiencyFrom(rows);
+    one.efficiency.error = ErrorBand(rows);
   }
   scores.scored = all.size();
   scores.median = MedianOf(all);
