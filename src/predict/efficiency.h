@@ -18,12 +18,12 @@ struct Observation;
 // The time of a matrix product of m rows with W weights is the longer of
 //   reading     bytes / (memory_share * bandwidth)
 //   computing   W * (unpack + m * mac),  mac = 2 / (peak * compute_share),
-//               unpack = max(0, 2 / (peak * decode_share) - mac)
-// and op_s more; peak is ArithmeticPeak, of the threads that run.
+//               unpack = max(0, 2 / (one_row_peak * decode_share) - mac)
+// and op_s more; the peaks are ArithmeticPeak and OneRowPeak, of the threads that run.
 struct Efficiency {
   double memory_share = 0.6;   // of memory bandwidth, reading weights and KV
   double compute_share = 0.5;  // of the arithmetic peak, in products of many rows
-  double decode_share = 0.1;  // of the arithmetic peak, in products of one row: unpacking a weight costs more
+  double decode_share = 0.1;  // of the peak for one row, in products of one row: unpacking a weight costs more
                               // than multiplying it once
   double op_s = 0;            // per operator of the step's list: a launch, a barrier
   double error = 0.5;         // three of four rows took 1 - error to 1 + error times what was predicted
@@ -35,6 +35,10 @@ struct Efficiency {
 // multiply quantised weights by 8-bit activations; everything else in halves, or floats where the device
 // has no halves.
 double ArithmeticPeak(const Device& device, DType type);
+
+// The same for products of one row: instructions that multiply matrices (SMMLA) are of no use there, and those
+// that multiply vectors of bytes do at most four times what vectors of floats do.
+double OneRowPeak(const Device& device, DType type);
 
 // What published rows say of a program on a device: the first of these that has kLeastRows rows - the
 // device's own rows in this class, family x engine x bits, family x engine, family x bits, kind x bits -
