@@ -159,8 +159,7 @@ Efficiency EfficiencyFrom(std::span<const Observation* const> rows) {
   const std::vector<double> prefill = PrefillShares(rows);
   if (!prefill.empty()) e.compute_share = std::min(1.0, Median(prefill));
   e.memory_share = 1 / fit.read;
-  // Without, one row is multiplied no worse than many.
-  e.decode_share = fit.multiply > 0 ? 1 / fit.multiply : 1;
+  e.decode_share = fit.multiply > 0 ? 1 / fit.multiply : e.compute_share;
   e.op_s = fit.op_s;
   e.rows = static_cast<uint32_t>(rows.size());
   return e;
@@ -195,7 +194,9 @@ Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::str
       e.from = StrCat(rows.size(), " published rows of ", group.name);
       prefill_known = prefill_rows > 0;
     } else if (e.rows > 0 && !prefill_known && prefill_rows >= kLeastRows) {
+      const bool unpacking_shows = e.decode_share != e.compute_share;
       e.compute_share = EfficiencyFrom(rows).compute_share;
+      if (!unpacking_shows) e.decode_share = e.compute_share;
       e.from += StrCat("; prefill: ", prefill_rows, " of ", group.name);
       prefill_known = true;
     }
