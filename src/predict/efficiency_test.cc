@@ -20,6 +20,15 @@ std::vector<const Observation*> All(const PublishedTable& table) {
   return rows;
 }
 
+Efficiency Shares(double memory, double compute, double decode, double op_s = 0) {
+  Efficiency e;
+  e.memory_share = memory;
+  e.compute_share = compute;
+  e.decode_share = decode;
+  e.op_s = op_s;
+  return e;
+}
+
 // The same rows with the speeds that these factors would give.
 PublishedTable Made(std::vector<TestRow> rows, const Efficiency& truth) {
   const PublishedTable blank = TableOf(rows);
@@ -40,8 +49,8 @@ TEST(ArithmeticPeak, IsOfTheArithmeticThatProgramsUse) {
 }
 
 TEST(FitDecode, FindsTheShareOfOneFactor) {
-  const PublishedTable table = Made({{.recipe = "F16"}, {.recipe = "F16", .shape = "llama3-8b"}},
-                                    {.memory_share = 0.5, .compute_share = 1, .decode_share = 1});
+  const PublishedTable table =
+      Made({{.recipe = "F16"}, {.recipe = "F16", .shape = "llama3-8b"}}, Shares(0.5, 1, 1));
   const DecodeFit fit = FitDecode(All(table));
   EXPECT_NEAR(1 / fit.read, 0.5, 1e-6);
   EXPECT_EQ(fit.multiply, 0);
@@ -50,8 +59,9 @@ TEST(FitDecode, FindsTheShareOfOneFactor) {
 
 // Three rows of a CPU: with one thread unpacking takes longer than reading, with four it does not.
 TEST(FitDecode, TellsUnpackingFromReadingOnACpu) {
-  const Efficiency truth = {.memory_share = 0.8, .compute_share = 0.5, .decode_share = 0.05};
-  const PublishedTable table = Made({{.threads = 1}, {.threads = 2}, {.threads = 4, .shape = "llama3-8b"}}, truth);
+  const Efficiency truth = Shares(0.8, 0.5, 0.05);
+  const PublishedTable table =
+      Made({{.threads = 1}, {.threads = 2}, {.threads = 4, .shape = "llama3-8b"}}, truth);
   const Efficiency e = EfficiencyFrom(All(table));
   EXPECT_NEAR(e.memory_share, 0.8, 0.01);
   EXPECT_NEAR(e.decode_share, 0.05, 0.001);
@@ -62,7 +72,7 @@ TEST(FitDecode, TellsUnpackingFromReadingOnACpu) {
 
 // Rows of models of very different sizes tell launches from bytes.
 TEST(FitDecode, TellsLaunchesFromReadingOnAGpu) {
-  const Efficiency truth = {.memory_share = 0.7, .compute_share = 0.5, .decode_share = 0.5, .op_s = 5e-6};
+  const Efficiency truth = Shares(0.7, 0.5, 0.5, 5e-6);
   std::vector<TestRow> rows;
   for (const char* shape : {"tinyllama-1.1b", "llama3.2-3b", "llama2-7b", "llama3-8b", "llama2-13b"}) {
     rows.push_back({.device = "gpu", .shape = shape});
@@ -76,7 +86,7 @@ TEST(FitDecode, TellsLaunchesFromReadingOnAGpu) {
 }
 
 TEST(FitDecode, OneDeviantRowDoesNotMoveIt) {
-  const Efficiency truth = {.memory_share = 0.6, .compute_share = 1, .decode_share = 1};
+  const Efficiency truth = Shares(0.6, 1, 1);
   std::vector<TestRow> rows(5, {.recipe = "F16"});
   PublishedTable table = Made(rows, truth);
   for (size_t i = 0; i < rows.size(); ++i) rows[i].tok_s = table.observations()[i].row.tok_s;
@@ -88,7 +98,8 @@ TEST(EfficiencyFrom, TakesPrefillFromThoseRowsThatHaveIt) {
   // 512 tokens of Llama 2 7B: 2 * 6.607e9 operations each, less 511 rows of the head, and attention.
   const double ops = 2 * (6.607e9 - 4096.0 * 32000) * 512 + 32 * 4 * 128 * 32 * (512.0 * 513 / 2);
   const double tok_s = 512 / (ops / (0.25 * 400e9));
-  const PublishedTable table = TableOf({{.tok_s = 1.5, .prefill_tok_s = tok_s}, {.tok_s = 1.5}, {.tok_s = 1.5}});
+  const PublishedTable table =
+      TableOf({{.tok_s = 1.5, .prefill_tok_s = tok_s}, {.tok_s = 1.5}, {.tok_s = 1.5}});
   EXPECT_NEAR(EfficiencyFrom(All(table)).compute_share, 0.25, 0.005);
 }
 
@@ -115,18 +126,25 @@ TEST(EfficiencyFor, FallsBackFromTheDeviceToItsClassFamilyAndKind) {
 
 TEST(EfficiencyFor, RowsThatDoNotCountAreNotUsed) {
   std::vector<PublishedSpeed> speeds;
-  for (int i = 0; i < 3; ++i) {
-    speeds.push_back({.id = StrCat(i), .device = "board", .engine = "test", .shape = "llama2-7b", .recipe = "Q4_0",
-                      .tok_s = 2, .unscored = i == 0 ? "untuned" : "", .source = "test"});
+  for (const char* why : {"untuned", "", ""}) {
+    PublishedSpeed& row = speeds.emplace_back();
+    row.id = StrCat(speeds.size());
+    row.device = "board";
+    row.engine = "test";
+    row.shape = "llama2-7b";
+    row.recipe = "Q4_0";
+    row.tok_s = 2;
+    row.unscored = why;
   }
-  const PublishedTable table(speeds, "p.csv", {}, "e.csv", [](const std::string& name) { return TestBoard(name); });
+  const PublishedTable table(speeds, "p.csv", {}, "e.csv",
+                             [](const std::string& name) { return TestBoard(name); });
   EXPECT_EQ(EfficiencyFor(TestBoard("board"), "test", "Q4_0", table).from, "assumed");
 }
 
 // Two devices alike and one at a third of their speed: the band is what leaving a device out shows.
 TEST(EfficiencyFor, TheBandIsOfDevicesNotSeen) {
-  const PublishedTable table = TableOf({{.tok_s = 1.5, .device = "a"}, {.tok_s = 1.5, .device = "b"},
-                                        {.tok_s = 0.5, .device = "c"}});
+  const PublishedTable table =
+      TableOf({{.tok_s = 1.5, .device = "a"}, {.tok_s = 1.5, .device = "b"}, {.tok_s = 0.5, .device = "c"}});
   const Efficiency e = EfficiencyFor(TestBoard("d"), "test", "Q4_0", table);
   // a and b are predicted exactly by the other, or by c: a median of two equals; c is said to take a third.
   EXPECT_GT(e.error, 0.3);
@@ -146,7 +164,8 @@ TEST(FitPower, TellsTheMachineFromTheProcessor) {
 
 TEST(WattsFor, OwnRowsThenTheClassThenTheFigure) {
   std::vector<TestRow> rows;
-  for (const double watts : {11.0, 12.0, 13.0}) rows.push_back({.tok_s = 2, .device = "board", .watts = watts});
+  for (const double watts : {11.0, 12.0, 13.0})
+    rows.push_back({.tok_s = 2, .device = "board", .watts = watts});
   const PublishedTable table = TableOf(rows);
   EXPECT_EQ(WattsFor(TestBoard("board"), "test", table).watts, 12);
   const Watts other = WattsFor(TestBoard("other"), "test", table);

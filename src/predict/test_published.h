@@ -18,6 +18,12 @@ inline std::string ReadFile(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
+inline Figure FigureOf(double value) {
+  Figure figure;
+  figure.value = value;
+  return figure;
+}
+
 // A CPU of 10 GB/s, four cores; "gpu-..." is a GPU of 100 GB/s. "nobody" is none.
 inline Device TestBoard(const std::string& name) {
   if (name == "nobody") throw Error(ErrorCode::kNotFound, "no device is called nobody");
@@ -26,12 +32,12 @@ inline Device TestBoard(const std::string& name) {
   device.kind = name.starts_with("gpu") ? DeviceKind::kGpu : DeviceKind::kCpu;
   device.family = name.starts_with("gpu") ? "cards" : "boards";
   device.cores = name.starts_with("gpu") ? 0 : 4;
-  device.f32_ops_s = Figure{.value = 100e9};
-  device.f16_ops_s = Figure{.value = 200e9};
-  device.int8_ops_s = Figure{.value = 400e9};
-  device.memory_bytes = Figure{.value = 16e9};
-  device.memory_bytes_s = Figure{.value = name.starts_with("gpu") ? 100e9 : 10e9};
-  device.watts = Figure{.value = 10};
+  device.f32_ops_s = FigureOf(100e9);
+  device.f16_ops_s = FigureOf(200e9);
+  device.int8_ops_s = FigureOf(400e9);
+  device.memory_bytes = FigureOf(16e9);
+  device.memory_bytes_s = FigureOf(name.starts_with("gpu") ? 100e9 : 10e9);
+  device.watts = FigureOf(10);
   return device;
 }
 
@@ -62,9 +68,10 @@ inline PublishedTable TableOf(const std::vector<TestRow>& rows) {
     speed.prefill_tok_s = row.prefill_tok_s;
     speed.prompt = row.prefill_tok_s > 0 ? 512 : 0;
     speed.source = "test";
-    if (row.watts > 0) energy.push_back({.speed = speed.id, .watts = row.watts, .where = "wall"});
+    if (row.watts > 0) energy.push_back({speed.id, row.watts, "wall", 0});
   }
-  return PublishedTable(speeds, "p.csv", energy, "e.csv", [](const std::string& name) { return TestBoard(name); });
+  return PublishedTable(speeds, "p.csv", energy, "e.csv",
+                        [](const std::string& name) { return TestBoard(name); });
 }
 
 }  // namespace edgewise
