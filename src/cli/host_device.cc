@@ -141,7 +141,8 @@ std::vector<Missing> MissingOf(const HostRequest& request, Device& device) {
   for (size_t i = 0; i < device.teams.size(); ++i) {
     const TeamRate& team = device.teams[i];
     if (std::ranges::find(threads, team.threads) == threads.end()) continue;
-    Missing one = {.team = i, .types = {}, .kv_types = {}, .roof = request.roofs_again || team.read_bytes_s.value == 0};
+    Missing one = {
+        .team = i, .types = {}, .kv_types = {}, .roof = request.roofs_again || team.read_bytes_s.value == 0};
     for (const DType type : request.types) {
       if (!Has(team.products, type) && std::ranges::find(one.types, type) == one.types.end()) {
         one.types.push_back(type);
