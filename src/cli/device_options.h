@@ -5,8 +5,8 @@
 
 namespace edgewise {
 
-// In $EDGEWISE_DEVICES, <program>/../share/edgewise/devices, or the source tree this program was built from; and
-// the chips of NamedChips().
+// In $EDGEWISE_DEVICES, <program>/../share/edgewise/devices, or the source tree this program was built from;
+// and the chips of NamedChips().
 DeviceCatalog NamedDevices();
 
 }  // namespace edgewise

@@ -29,8 +29,9 @@ std::string ClassesText(const SpeedScores& scores) {
   for (const SpeedClass& one : scores.classes) {
     if (!one.scored) continue;
     const Efficiency& e = one.efficiency;
-    table.Add({one.name, StrCat(one.rows), Percent(one.median), Percent(e.memory_share), Percent(e.compute_share),
-               Percent(e.decode_share), Number(1e6 * e.op_s, "%.1f"), Percent(e.error)});
+    table.Add({one.name, StrCat(one.rows), Percent(one.median), Percent(e.memory_share),
+               Percent(e.compute_share), Percent(e.decode_share), Number(1e6 * e.op_s, "%.1f"),
+               Percent(e.error)});
   }
   return table.ToText();
 }
@@ -45,50 +46,60 @@ std::string RowsText(const SpeedScores& scores) {
                "no such device", "<"});
   for (const SpeedScore& score : scores.rows) {
     const PublishedSpeed& row = score.row->row;
-    table.Add({row.id, row.variant.empty() ? row.device : StrCat(row.device, " ", row.variant), row.engine, row.shape,
-               row.recipe, row.threads == 0 ? "" : StrCat(row.threads), Three(row.tok_s),
+    table.Add({row.id, row.variant.empty() ? row.device : StrCat(row.device, " ", row.variant), row.engine,
+               row.shape, row.recipe, row.threads == 0 ? "" : StrCat(row.threads), Three(row.tok_s),
                score.scored ? Three(score.tok_s) : "", score.scored ? SignedPercent(score.error) : "",
-               score.device_error ? SignedPercent(*score.device_error) : "", score.scored ? "" : WhyUnscored(score)});
+               score.device_error ? SignedPercent(*score.device_error) : "",
+               score.scored ? "" : WhyUnscored(score)});
   }
   return table.ToText();
 }
 
 std::string EnergyText(const EnergyScores& scores) {
-  Table table({"<row", "<device", "<engine", "<model", "<where", "W", "predicted", "J/token", "predicted", "error",
-               "<"});
+  Table table({"<row", "<device", "<engine", "<model", "<where", "W", "predicted", "J/token", "predicted",
+               "error", "no such device", "<"});
   for (const EnergyScore& score : scores.rows) {
     const PublishedSpeed& row = score.row->row;
     std::string why;
     if (!row.unscored.empty()) {
       why = row.unscored;
     } else if (!score.scored) {
-      why = StrCat("only ", score.class_rows, " of its class");
+      why = score.class_rows < kLeastRows ? StrCat("only ", score.class_rows, " of its class")
+                                          : "its device's watts are these";
     }
     table.Add({row.id, row.device, row.engine, row.shape, score.energy->where, Three(score.energy->watts),
-               score.scored ? Three(score.watts) : "", Three(score.measured), score.scored ? Three(score.joules) : "",
-               score.scored ? SignedPercent(score.error) : "", why});
+               score.scored ? Three(score.watts) : "", Three(score.measured),
+               score.scored ? Three(score.joules) : "", score.scored ? SignedPercent(score.error) : "",
+               score.device_error ? SignedPercent(*score.device_error) : "", why});
   }
   return table.ToText();
 }
 
 void PrintText(const PublishedTable& table, const SpeedScores& speeds, const EnergyScores& energy) {
-  const double within = static_cast<double>(speeds.within_20) / static_cast<double>(speeds.scored);
-  std::printf("%zu published speeds, %zu of them predicted from the other rows of their class\n",
+  const double within =
+      speeds.scored == 0 ? 0 : static_cast<double>(speeds.within_20) / static_cast<double>(speeds.scored);
+  std::printf("%zu published speeds, %zu of them predicted from the other rows of their class:\n",
               table.observations().size(), speeds.scored);
-  std::printf("  median error %s; %s of the rows within 20%%; %s where the class has no row of the device\n\n",
+  std::printf("median error %s, %s of the rows within 20%%; %s with all rows of the device left out\n\n",
               Percent(speeds.median).c_str(), Percent(within).c_str(), Percent(speeds.device_median).c_str());
-  std::printf("What a class reaches of its devices' peaks (of at least %zu rows; all rows of the class)\n%s\n",
-              kLeastRows, ClassesText(speeds).c_str());
-  std::printf("Rows\n%s\n", RowsText(speeds).c_str());
-  std::printf("%zu published watts, %zu of them scored: median error %s a joule, %s a watt\n%s",
-              energy.rows.size(), energy.scored, Percent(energy.median).c_str(),
-              Percent(energy.watts_median).c_str(), EnergyText(energy).c_str());
+  std::printf("What programs reach of the peaks, and the band that three of four unseen devices keep\n%s\n",
+              ClassesText(speeds).c_str());
+  std::printf("Speeds\n%s\n", RowsText(speeds).c_str());
+  std::printf("%zu published watts, %zu of them predicted without them, their speeds too:\n",
+              energy.rows.size(), energy.scored);
+  std::printf(
+      "median error of a token's joules %s, of watts %s; joules %s with all rows of the device left out\n%s",
+      Percent(energy.median).c_str(), Percent(energy.watts_median).c_str(),
+      Percent(energy.device_median).c_str(), EnergyText(energy).c_str());
 }
 
 Json SpeedJson(const SpeedScore& score) {
   const PublishedSpeed& row = score.row->row;
   Json json = Json::Object();
-  json.Set("id", row.id).Set("device", row.device).Set("class", score.row->ClassName()).Set("shape", row.shape);
+  json.Set("id", row.id)
+      .Set("device", row.device)
+      .Set("class", score.row->ClassName())
+      .Set("shape", row.shape);
   json.Set("recipe", row.recipe).Set("threads", row.threads).Set("measured_tok_s", row.tok_s);
   json.Set("scored", score.scored).Set("source", row.source).Set("note", row.note);
   if (!score.scored) {
@@ -106,7 +117,10 @@ Json EnergyJson(const EnergyScore& score) {
   json.Set("measured_watts", score.energy->watts).Set("measured_joules_per_token", score.measured);
   json.Set("scored", score.scored);
   if (!score.scored) return json;
-  json.Set("predicted_watts", score.watts).Set("predicted_joules_per_token", score.joules).Set("error", score.error);
+  json.Set("predicted_watts", score.watts)
+      .Set("predicted_joules_per_token", score.joules)
+      .Set("error", score.error);
+  if (score.device_error) json.Set("error_without_device", *score.device_error);
   return json;
 }
 
@@ -125,10 +139,15 @@ void PrintJson(const SpeedScores& speeds, const EnergyScores& energy) {
   for (const SpeedClass& one : speeds.classes) classes.Push(ClassJson(one));
   for (const SpeedScore& score : speeds.rows) rows.Push(SpeedJson(score));
   for (const EnergyScore& score : energy.rows) watts.Push(EnergyJson(score));
-  json.Set("speed_median_error", speeds.median).Set("speed_median_error_without_device", speeds.device_median);
+  json.Set("speed_median_error", speeds.median)
+      .Set("speed_median_error_without_device", speeds.device_median);
   json.Set("speed_rows_scored", static_cast<uint64_t>(speeds.scored));
-  json.Set("energy_median_error", energy.median).Set("energy_rows_scored", static_cast<uint64_t>(energy.scored));
-  json.Set("classes", std::move(classes)).Set("speeds", std::move(rows)).Set("energy", std::move(watts)).Print();
+  json.Set("energy_median_error", energy.median)
+      .Set("energy_rows_scored", static_cast<uint64_t>(energy.scored));
+  json.Set("classes", std::move(classes))
+      .Set("speeds", std::move(rows))
+      .Set("energy", std::move(watts))
+      .Print();
 }
 
 }  // namespace
@@ -138,12 +157,12 @@ PublishedTable NamedPublished(const DeviceCatalog& devices) {
     const std::string speeds = folder + "/published.csv", energy = folder + "/energy.csv";
     if (!std::filesystem::exists(speeds)) continue;
     std::map<std::string, Device> known;  // hundreds of rows, tens of devices
-    return PublishedTable(ParsePublishedSpeeds(TextOf(speeds), speeds), speeds,
-                          ParsePublishedEnergy(TextOf(energy), energy), energy, [&](const std::string& name) {
-                            const auto found = known.find(name);
-                            return found != known.end() ? found->second
-                                                        : known.emplace(name, devices.Find(name)).first->second;
-                          });
+    return PublishedTable(
+        ParsePublishedSpeeds(TextOf(speeds), speeds), speeds, ParsePublishedEnergy(TextOf(energy), energy),
+        energy, [&](const std::string& name) {
+          const auto found = known.find(name);
+          return found != known.end() ? found->second : known.emplace(name, devices.Find(name)).first->second;
+        });
   }
   throw Error(ErrorCode::kNotFound,
               "no folder of devices has published.csv: set EDGEWISE_DEVICES to the folder devices/");

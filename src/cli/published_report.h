@@ -6,8 +6,8 @@
 
 namespace edgewise {
 
-// published.csv and energy.csv of the first folder of devices that has them. Throws Error(kNotFound) when none
-// has, and as PublishedTable does.
+// published.csv and energy.csv of the first folder of devices that has them. Throws Error(kNotFound) when
+// none has, and as PublishedTable does.
 PublishedTable NamedPublished(const DeviceCatalog& devices);
 
 // Every row with its prediction from the other rows of its class, and what the classes taught.

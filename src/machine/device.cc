@@ -77,13 +77,15 @@ void CheckFigure(const std::string& field, std::string_view unit, const Figure& 
   CheckText(field + ".verdict", figure.verdict);
   if (figure.claimed) {
     CheckReal(field + ".claimed", *figure.claimed, 1e-9, kMostRate);
-    if (figure.claimed_by.empty()) Refuse(StrCat(field, ".claimed needs claimed_by: which document says so?"));
+    if (figure.claimed_by.empty())
+      Refuse(StrCat(field, ".claimed needs claimed_by: which document says so?"));
   }
 }
 
 template <typename Rate>
 void CheckRates(const std::string& field, const std::vector<Rate>& rates) {
-  if (rates.size() > kMostRates) Refuse(StrCat(field, " is there ", rates.size(), " times: at most ", kMostRates));
+  if (rates.size() > kMostRates)
+    Refuse(StrCat(field, " is there ", rates.size(), " times: at most ", kMostRates));
   for (const Rate& rate : rates) {
     if (rate.least_rows < 1 || rate.least_rows > rate.most_rows) {
       Refuse(StrCat(field, ".least_rows is ", rate.least_rows, " and most_rows ", rate.most_rows,
@@ -109,10 +111,12 @@ void CheckTeam(const TeamRate& team) {
 }
 
 void CheckTeams(const std::vector<TeamRate>& teams) {
-  if (teams.size() > kMostRates) Refuse(StrCat("team is there ", teams.size(), " times: at most ", kMostRates));
+  if (teams.size() > kMostRates)
+    Refuse(StrCat("team is there ", teams.size(), " times: at most ", kMostRates));
   for (auto team = teams.begin(); team != teams.end(); ++team) {
     CheckTeam(*team);
-    if (std::find_if(teams.begin(), team, [&](const TeamRate& t) { return t.threads == team->threads; }) != team) {
+    if (std::find_if(teams.begin(), team, [&](const TeamRate& t) { return t.threads == team->threads; }) !=
+        team) {
       Refuse(StrCat("team.threads is ", team->threads, " in two teams: one for each number of threads"));
     }
   }
@@ -125,7 +129,9 @@ Provenance ProvenanceNamed(std::string_view name) {
   return EnumNamed<Provenance>(name, kProvenances, "provenance");
 }
 const char* NameOf(DeviceKind kind) { return kKinds[static_cast<size_t>(kind)]; }
-DeviceKind DeviceKindNamed(std::string_view name) { return EnumNamed<DeviceKind>(name, kKinds, "kind of device"); }
+DeviceKind DeviceKindNamed(std::string_view name) {
+  return EnumNamed<DeviceKind>(name, kKinds, "kind of device");
+}
 
 std::string DeviceField::name() const { return StrCat(table, ".", key); }
 
@@ -174,7 +180,8 @@ void CheckDevice(const Device& d) {
   if (d.free_bytes && d.free_bytes->value > d.memory_bytes.value) {
     Refuse("memory.free_bytes is more than memory.bytes");
   }
-  if (d.memory_sizes.size() > kMostRates) Refuse(StrCat("memory.sizes has more than ", kMostRates, " entries"));
+  if (d.memory_sizes.size() > kMostRates)
+    Refuse(StrCat("memory.sizes has more than ", kMostRates, " entries"));
   for (const double size : d.memory_sizes) CheckReal("memory.sizes", size, 1, kMostBytes);
   if (d.watts && d.idle_watts && d.idle_watts->value > d.watts->value) {
     Refuse("power.idle_watts is more than power.watts, which are under load");

@@ -16,8 +16,8 @@ class DeviceCatalog {
   DeviceCatalog(std::vector<std::string> folders, ChipCatalog chips)
       : files_(std::move(folders)), chips_(std::move(chips)) {}
 
-  // A device, a chip, or a file of one (*.toml). Throws Error(kNotFound) naming the nearest, and as ParseDevice
-  // and ChipCatalog::Find do.
+  // A device, a chip, or a file of one (*.toml). Throws Error(kNotFound) naming the nearest, and as
+  // ParseDevice and ChipCatalog::Find do.
   Device Find(const std::string& name_or_path) const;
   // The file that Find would read; "" when there is none.
   std::string FileOf(const std::string& name_or_path) const;

@@ -93,12 +93,13 @@ TEST(DeviceCatalog, PeaksAreOfOneOrderAndMemoryIsOneThatIsSold) {
 }
 
 TEST(DeviceCatalog, TheDevicesOfTheDocumentsAreThere) {
-  EXPECT_THAT(Shipped().Names(),
-              IsSupersetOf({"cortex-a76", "cortex-a78", "cortex-x1",  "cortex-x2",   "cortex-x3", "cortex-x4",
-                            "pixel5",     "rpi4",       "rpi5",       "hexagon-698", "mali-g78",  "mali-g710",
-                            "adreno-740", "adreno-750", "edge-tpu",   "jetson-nano", "m1",        "m2",
-                            "m2-pro",     "m2-max",     "a100-pcie",  "a100-40gb",   "rtx-4090",  "rtx-3090",
-                            "h100-sxm",   "h200-sxm",   "orin-nano",  "agx-orin",    "epyc-7763", "ryzen-7950x"}));
+  EXPECT_THAT(
+      Shipped().Names(),
+      IsSupersetOf({"cortex-a76", "cortex-a78", "cortex-x1", "cortex-x2",   "cortex-x3", "cortex-x4",
+                    "pixel5",     "rpi4",       "rpi5",      "hexagon-698", "mali-g78",  "mali-g710",
+                    "adreno-740", "adreno-750", "edge-tpu",  "jetson-nano", "m1",        "m2",
+                    "m2-pro",     "m2-max",     "a100-pcie", "a100-40gb",   "rtx-4090",  "rtx-3090",
+                    "h100-sxm",   "h200-sxm",   "orin-nano", "agx-orin",    "epyc-7763", "ryzen-7950x"}));
 }
 
 TEST(DeviceCatalog, EveryChipIsADevice) {
@@ -133,11 +134,13 @@ TEST(DeviceCatalog, ADeviceHidesAChipAndTheFirstFolderAnother) {
 }
 
 TEST(DeviceCatalog, UnknownNamesAreAnsweredWithTheNearestOfDevicesAndChips) {
-  EXPECT_THAT(Refusal(Shipped(), "rpi44"), HasSubstr("no device is named 'rpi44', did you mean rpi4? (edgewise"));
+  EXPECT_THAT(Refusal(Shipped(), "rpi44"),
+              HasSubstr("no device is named 'rpi44', did you mean rpi4? (edgewise"));
   EXPECT_THAT(Refusal(Shipped(), "RTX4090"), HasSubstr("did you mean rtx-4090?"));
   EXPECT_THAT(Refusal(Shipped(), "compact-rt"), HasSubstr("did you mean compact-rtl?"));
   EXPECT_THAT(Refusal(Shipped(), "a100"), HasSubstr("did you mean a100-40gb, a100-pcie, a100-sxm?"));
-  EXPECT_THAT(Refusal(Shipped(), "../devices/rpi4"), HasSubstr("no device is named '../devices/rpi4' (edgewise"));
+  EXPECT_THAT(Refusal(Shipped(), "../devices/rpi4"),
+              HasSubstr("no device is named '../devices/rpi4' (edgewise"));
   EXPECT_THAT(Refusal(Shipped(), ""), HasSubstr("no device is named ''"));
   EXPECT_THAT(Refusal(Shipped(), "nowhere/mine.toml"), HasSubstr("nowhere/mine.toml: no such device file"));
   const TempFolder folder;

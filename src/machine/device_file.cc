@@ -18,7 +18,8 @@ const std::vector<std::string> kTexts = {"title", "summary", "kind", "family", "
 const std::vector<std::string> kFigureKeys = {"value", "from", "source", "claimed", "claimed_by", "verdict"};
 const std::vector<std::string> kTeamKeys = {"threads", "read_bytes_s", "element_bytes_s", "group_s",
                                             "step_s",  "product",      "attention"};
-const std::vector<std::string> kRateKeys = {"type", "least_rows", "most_rows", "memory_share", "unpack_s", "mac_s"};
+const std::vector<std::string> kRateKeys = {"type",         "least_rows", "most_rows",
+                                            "memory_share", "unpack_s",   "mac_s"};
 
 // Reads one file; what every function needs is its name.
 class Reader {
@@ -51,7 +52,8 @@ class Reader {
       const std::string name(key.str());
       if (name == "team" || std::ranges::find(kTexts, name) != kTexts.end()) continue;
       const std::vector<std::string> keys = KeysOf(name);
-      if (keys.empty()) FailAt(file_, &node, StrCat("unknown key '", Printable(name), "'", MeantBy("", name)));
+      if (keys.empty())
+        FailAt(file_, &node, StrCat("unknown key '", Printable(name), "'", MeantBy("", name)));
       if (!node.is_table()) FailAt(file_, &node, StrCat(name, " must be a table: [", name, "]"));
       for (const auto& [inner, value] : *node.as_table()) {
         if (std::ranges::find(keys, inner.str()) != keys.end()) continue;
@@ -78,9 +80,11 @@ class Reader {
       names.push_back(field.name());
       keys.push_back(field.key);
     }
-    if (const std::string_view near = Nearest(key, own); !near.empty()) return StrCat(": did you mean ", near, "?");
+    if (const std::string_view near = Nearest(key, own); !near.empty())
+      return StrCat(": did you mean ", near, "?");
     if (const std::string_view near = Nearest(key, keys); !near.empty()) {
-      return StrCat(": did you mean ", names[static_cast<size_t>(std::ranges::find(keys, near) - keys.begin())], "?");
+      return StrCat(": did you mean ",
+                    names[static_cast<size_t>(std::ranges::find(keys, near) - keys.begin())], "?");
     }
     return KnownAre(own.empty() ? names : own);
   }
@@ -91,12 +95,14 @@ class Reader {
     return list;
   }
 
-  void CheckKeys(const toml::table& table, const std::string& what, const std::vector<std::string>& known) const {
+  void CheckKeys(const toml::table& table, const std::string& what,
+                 const std::vector<std::string>& known) const {
     for (const auto& [key, node] : table) {
       if (std::ranges::find(known, key.str()) != known.end()) continue;
       const std::string_view near = Nearest(key.str(), known);
-      FailAt(file_, &node, StrCat(what, " has no key '", Printable(key.str()), "'",
-                                  near.empty() ? KnownAre(known) : StrCat(": did you mean ", near, "?")));
+      FailAt(file_, &node,
+             StrCat(what, " has no key '", Printable(key.str()), "'",
+                    near.empty() ? KnownAre(known) : StrCat(": did you mean ", near, "?")));
     }
   }
 
@@ -115,13 +121,16 @@ class Reader {
     const toml::node* node = table.get(key);
     if (node == nullptr) return fallback;
     const auto value = node->value_exact<int64_t>();
-    if (value && *value >= 0 && *value <= std::numeric_limits<uint32_t>::max()) return static_cast<uint32_t>(*value);
-    FailAt(file_, node, StrCat(key, " must be a whole number from 0 to ", std::numeric_limits<uint32_t>::max()));
+    if (value && *value >= 0 && *value <= std::numeric_limits<uint32_t>::max())
+      return static_cast<uint32_t>(*value);
+    FailAt(file_, node,
+           StrCat(key, " must be a whole number from 0 to ", std::numeric_limits<uint32_t>::max()));
   }
 
   // A word of a list; `parse` throws for others.
   template <typename Parse>
-  auto Named(const toml::table& table, const char* key, Parse&& parse) const -> decltype(parse(std::string_view())) {
+  auto Named(const toml::table& table, const char* key, Parse&& parse) const
+      -> decltype(parse(std::string_view())) {
     const std::string word = TextAt(file_, table, key);
     if (word.empty()) FailAt(file_, table.get(key), StrCat(key, " is missing"));
     try {
@@ -170,7 +179,8 @@ class Reader {
     CheckKeys(table, "[[team]]", kTeamKeys);
     TeamRate team;
     team.threads = Whole(table, "threads", team.threads);
-    if (const toml::node* read = table.get("read_bytes_s")) ReadFigure("team.read_bytes_s", *read, team.read_bytes_s);
+    if (const toml::node* read = table.get("read_bytes_s"))
+      ReadFigure("team.read_bytes_s", *read, team.read_bytes_s);
     team.element_bytes_s = Number(table, "element_bytes_s", team.element_bytes_s);
     team.group_s = Number(table, "group_s", team.group_s);
     team.step_s = Number(table, "step_s", team.step_s);
@@ -187,7 +197,8 @@ class Reader {
       rate.type = Named(one, "type", [](std::string_view name) {
         const TypeInfo* info = FindTypeByName(name);
         if (info != nullptr) return info->type;
-        throw Error(ErrorCode::kUsage, StrCat("no type is called '", Printable(name), "': ", SupportedTypeNames()));
+        throw Error(ErrorCode::kUsage,
+                    StrCat("no type is called '", Printable(name), "': ", SupportedTypeNames()));
       });
       rate.least_rows = Whole(one, "least_rows", rate.least_rows);
       rate.most_rows = Whole(one, "most_rows", rate.most_rows);

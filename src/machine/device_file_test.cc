@@ -80,7 +80,8 @@ TEST(DeviceFile, AFigureKeepsWhatADocumentClaims) {
                          "free_bytes = 3e9\nsizes = [2e9, 4e9]\n"
                          "[storage.bytes_s]\nvalue = 45e6\nfrom = \"seen\"\nsource = \"SD card\"\n"
                          "claimed = 90e6\nclaimed_by = \"S4: 90 MB/s\"\nverdict = \"of a USB disk\"\n");
-  EXPECT_EQ(d.storage_bytes_s, (Figure{45e6, Provenance::kSeen, "SD card", 90e6, "S4: 90 MB/s", "of a USB disk"}));
+  EXPECT_EQ(d.storage_bytes_s,
+            (Figure{45e6, Provenance::kSeen, "SD card", 90e6, "S4: 90 MB/s", "of a USB disk"}));
   EXPECT_EQ(d.usable_bytes(), 3e9);
   EXPECT_THAT(d.memory_sizes, ElementsAre(2e9, 4e9));
 }
@@ -96,7 +97,8 @@ TEST(DeviceFile, EveryFigureIsWrittenAndRead) {
   Device d = Parse(kBoard);
   double value = 1e6;
   for (const DeviceField& field : DeviceFields()) {
-    if (field.unit != std::string("W")) field.Make(d) = {value *= 2, Provenance::kSeen, field.name(), {}, "", ""};
+    if (field.unit != std::string("W"))
+      field.Make(d) = {value *= 2, Provenance::kSeen, field.name(), {}, "", ""};
   }
   d.memory_bytes.value = 1e12;  // of which some is free
   EXPECT_EQ(Parse(WriteDevice(d)), d);
@@ -117,11 +119,13 @@ TEST(DeviceFile, ErrorsNameFileLineKeyAndReason) {
       {"", "devices/board.toml: kind is missing"},
       {"kind = \"cpu\"", "devices/board.toml: title is missing: what is this device?"},
       {"title = \"x\"\nkind = \"tpu\"",
-       "devices/board.toml:2: kind: no kind of device is called 'tpu': it must be one of cpu, gpu, dsp, npu, chip"},
+       "devices/board.toml:2: kind: no kind of device is called 'tpu': it must be one of cpu, gpu, dsp, npu, "
+       "chip"},
       {"title = \"x\"\nkind = \"chip\"", "devices/board.toml:2: kind is chip: a chip has a chip file"},
       {"title = 3\nkind = \"cpu\"", "devices/board.toml:1: title must be a text in quotes"},
       {"title = \"x\"\nkind = \"cpu\"", "devices/board.toml: family is missing"},
-      {"title = \"x\"\nkind = \"cpu\"\nfamily = \"f\"", "memory.bytes is missing or 0: how much memory is there?"},
+      {"title = \"x\"\nkind = \"cpu\"\nfamily = \"f\"",
+       "memory.bytes is missing or 0: how much memory is there?"},
       {"title = \"x\"\nkind = \"cpu\"\nfamily = \"f\"\n[memory]\nbytes = 1e9\nbytes_s = 1e9",
        "peak.f32_ops_s is missing, and so are"},
       {"title = \"x\"\ntitle = \"y\"", "devices/board.toml:2: "},
@@ -129,36 +133,46 @@ TEST(DeviceFile, ErrorsNameFileLineKeyAndReason) {
       {"title = \"\xc3\xa4\"", "devices/board.toml:1: a character beyond ASCII"},
       {board + "byts_s = 3", "devices/board.toml:10: [memory] has no key 'byts_s': did you mean bytes_s?"},
       {board + "watts = 3", "[memory] has no key 'watts': did you mean power.watts?"},
-      {board + "speed = 3", "[memory] has no key 'speed': known are bytes, free_bytes, bytes_s, cache_bytes, sizes"},
+      {board + "speed = 3",
+       "[memory] has no key 'speed': known are bytes, free_bytes, bytes_s, cache_bytes, sizes"},
       {"famly = \"x\"", "devices/board.toml:1: unknown key 'famly': did you mean family?"},
       {"watts = 5", "unknown key 'watts': did you mean power.watts?"},
-      {"xyzzy = 5", "unknown key 'xyzzy': known are title, summary, kind, family, cores, measured, peak.f32_ops_s"},
+      {"xyzzy = 5",
+       "unknown key 'xyzzy': known are title, summary, kind, family, cores, measured, peak.f32_ops_s"},
       {"memory = 5", "devices/board.toml:1: memory must be a table: [memory]"},
       {"[[memory]]\nbytes = 1", "memory must be a table: [memory]"},
-      {board + "free_bytes = \"3e9\"", "memory.free_bytes (or a table of value, from, source) must be a number"},
+      {board + "free_bytes = \"3e9\"",
+       "memory.free_bytes (or a table of value, from, source) must be a number"},
       {board + "free_bytes = {}", "devices/board.toml:10: memory.free_bytes has no value"},
       {board + "free_bytes = { valu = 3 }", "memory.free_bytes has no key 'valu': did you mean value?"},
       {board + "free_bytes = { value = 3e9, from = \"me\" }",
-       "devices/board.toml:10: from: no provenance is called 'me': it must be one of measured, vendor, repository, "},
+       "devices/board.toml:10: from: no provenance is called 'me': it must be one of measured, vendor, "
+       "repository, "},
       {board + "free_bytes = { value = 3e9, source = 5 }", "source must be a text in quotes"},
       {board + "free_bytes = { value = 3e9, claimed = 5 }",
        "devices/board.toml:10: memory.free_bytes.claimed needs claimed_by"},
       {board + "free_bytes = 5e9", "devices/board.toml:10: memory.free_bytes is more than memory.bytes"},
-      {board + "cache_bytes = -1", "devices/board.toml:10: memory.cache_bytes is -1: it must be 1 to 1.1259e+15"},
+      {board + "cache_bytes = -1",
+       "devices/board.toml:10: memory.cache_bytes is -1: it must be 1 to 1.1259e+15"},
       {board + "cache_bytes = nan", "memory.cache_bytes is nan"},
       {board + "cache_bytes = inf", "memory.cache_bytes is inf"},
       {board + "sizes = 5", "devices/board.toml:10: memory.sizes must be a list of numbers"},
       {board + "sizes = [1e9, 0]", "memory.sizes is 0: it must be 1 to"},
-      {board + "[link]\nbytes_s = 12.8", "devices/board.toml:11: link.bytes_s is 12.8: it must be 1000 to 1e+18"},
-      {board + "[power]\nwatts = 5\nidle_watts = 6", "devices/board.toml:12: power.idle_watts is more than power.watts"},
+      {board + "[link]\nbytes_s = 12.8",
+       "devices/board.toml:11: link.bytes_s is 12.8: it must be 1000 to 1e+18"},
+      {board + "[power]\nwatts = 5\nidle_watts = 6",
+       "devices/board.toml:12: power.idle_watts is more than power.watts"},
       {board + "[power]\nwatts = 0", "power.watts is 0: it must be 1e-06 to 100000"},
       {"cores = -1\n" + board, "devices/board.toml:5: "},  // twice
-      {"cores = -1\nkind = \"cpu\"", "devices/board.toml:1: cores must be a whole number from 0 to 4294967295"},
+      {"cores = -1\nkind = \"cpu\"",
+       "devices/board.toml:1: cores must be a whole number from 0 to 4294967295"},
       {"kind = \"cpu\"\ncores = 4.5", "cores must be a whole number"},
-      {"kind = \"cpu\"\ntitle = \"a\\u001bb\"", "devices/board.toml:2: title has a character that is not printable"},
+      {"kind = \"cpu\"\ntitle = \"a\\u001bb\"",
+       "devices/board.toml:2: title has a character that is not printable"},
       {board + "[team]\nthreads = 1", "devices/board.toml:10: team must be a list of tables: [[team]]"},
       {"kind = \"cpu\"\nteam = [1]", "team must be a list of tables"},
-      {board + "[[team]]\nthread = 1", "devices/board.toml:11: [[team]] has no key 'thread': did you mean threads?"},
+      {board + "[[team]]\nthread = 1",
+       "devices/board.toml:11: [[team]] has no key 'thread': did you mean threads?"},
       {board + "[[team]]\nthreads = 0", "team.threads is 0: it must be 1 to 4096"},
       {board + "[[team]]\nthreads = 1", "team.read_bytes_s is 0: it must be 1000 to 1e+18"},
       {board + "[[team]]\nread_bytes_s = 1e9\nelement_bytes_s = 1e9\n[[team]]\nread_bytes_s = 1e9\n"
@@ -167,7 +181,8 @@ TEST(DeviceFile, ErrorsNameFileLineKeyAndReason) {
       {board + "[[team]]\n[[team.product]]\nmac_s = 1", "type is missing"},
       {board + "[[team]]\n[[team.product]]\ntype = \"Q4_9\"",
        "devices/board.toml:12: type: no type is called 'Q4_9': F32, F16"},
-      {board + "[[team]]\nread_bytes_s = 1e9\nelement_bytes_s = 1e9\n[[team.product]]\ntype = \"Q4_0\"\nleast_rows = 2",
+      {board + "[[team]]\nread_bytes_s = 1e9\nelement_bytes_s = 1e9\n[[team.product]]\ntype = "
+               "\"Q4_0\"\nleast_rows = 2",
        "team.product.least_rows is 2 and most_rows 1"},
       {board + "[[team]]\n[[team.attention]]\ntype = \"F16\"\nspeed = 1",
        "[[team.attention]] has no key 'speed': known are type, least_rows"},

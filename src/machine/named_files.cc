@@ -63,8 +63,8 @@ std::string ReadNamedFile(const std::string& path, size_t most, std::string_view
   return text;
 }
 
-std::vector<std::string> NamedFolders(std::string_view kind, std::string_view chosen, std::string_view program,
-                                      std::string_view source_tree) {
+std::vector<std::string> NamedFolders(std::string_view kind, std::string_view chosen,
+                                      std::string_view program, std::string_view source_tree) {
   std::vector<std::string> folders;
   if (!chosen.empty()) folders.emplace_back(chosen);
   if (!program.empty()) {

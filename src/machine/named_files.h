@@ -26,10 +26,10 @@ class NamedFiles {
 // The bytes of a file, at most one more than `most`. Throws Error(kNotFound | kIo); `what` is "chip".
 std::string ReadNamedFile(const std::string& path, size_t most, std::string_view what);
 
-// Where files of a kind ("chips", "devices") are looked for: `chosen` (what EDGEWISE_CHIPS says, "" when it is
-// not set), share/edgewise/KIND beside the folder `program` that the running program is in, KIND/ of the source
-// tree it was built from. What is "" is left out.
-std::vector<std::string> NamedFolders(std::string_view kind, std::string_view chosen, std::string_view program,
-                                      std::string_view source_tree);
+// Where files of a kind ("chips", "devices") are looked for: `chosen` (what EDGEWISE_CHIPS says, "" when it
+// is not set), share/edgewise/KIND beside the folder `program` that the running program is in, KIND/ of the
+// source tree it was built from. What is "" is left out.
+std::vector<std::string> NamedFolders(std::string_view kind, std::string_view chosen,
+                                      std::string_view program, std::string_view source_tree);
 
 }  // namespace edgewise

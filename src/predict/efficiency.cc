@@ -22,8 +22,8 @@ double TimeOf(const DecodeFit& fit, const Observation& o) {
   return std::max(fit.read * o.read_s, fit.multiply * o.multiply_s) + fit.op_s * o.ops;
 }
 
-// Least sum of absolute deviations: the best fit of p factors goes through p of the rows, so all such fits are
-// tried. Deviant rows pull it less than squares would let them.
+// Least sum of absolute deviations: the best fit of p factors goes through p of the rows, so all such fits
+// are tried. Deviant rows pull it less than squares would let them.
 class DecodeFitter {
  public:
   explicit DecodeFitter(std::span<const Observation* const> rows) : rows_(rows) {
@@ -106,7 +106,9 @@ std::vector<Group> GroupsFor(const Device& device, std::string_view engine, BitC
   const auto kind = [&device](const Observation& o) { return o.device.kind == device.kind; };
   return {
       {StrCat(device.name, " x ", engine, " x ", NameOf(bits)),
-       [=, &device](const Observation& o) { return o.row.device == device.name && by_engine(o) && by_bits(o); }},
+       [=, &device](const Observation& o) {
+         return o.row.device == device.name && by_engine(o) && by_bits(o);
+       }},
       {StrCat(device.family, " x ", engine, " x ", NameOf(bits)),
        [=](const Observation& o) { return family(o) && kind(o) && by_engine(o) && by_bits(o); }},
       {StrCat(device.family, " x ", engine),
@@ -121,7 +123,8 @@ std::vector<Group> GroupsFor(const Device& device, std::string_view engine, BitC
 }  // namespace
 
 double ArithmeticPeak(const Device& device, DType type) {
-  const bool bytes = device.kind == DeviceKind::kCpu && 8.0 * static_cast<double>(RowBytes(type, 256)) / 256 < 16;
+  const bool bytes =
+      device.kind == DeviceKind::kCpu && 8.0 * static_cast<double>(RowBytes(type, 256)) / 256 < 16;
   if (bytes && device.int8_ops_s) return device.int8_ops_s->value;
   if (device.f16_ops_s) return device.f16_ops_s->value;
   if (device.f32_ops_s) return device.f32_ops_s->value;

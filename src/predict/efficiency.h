@@ -21,23 +21,24 @@ struct Observation;
 //               unpack = max(0, 2 / (peak * decode_share) - mac)
 // and op_s more; peak is ArithmeticPeak, of the threads that run.
 struct Efficiency {
-  double memory_share = 0.6;    // of memory bandwidth, reading weights and KV
-  double compute_share = 0.5;   // of the arithmetic peak, in products of many rows
-  double decode_share = 0.1;    // of the arithmetic peak, in products of one row: unpacking a weight costs more
-                                // than multiplying it once
-  double op_s = 0;              // per operator of the step's list: a launch, a barrier
-  double error = 0.5;           // relative: three of four rows were within it of the prediction
-  std::string from;             // "54 published rows of nvidia-gpu x llama.cpp x 4-bit"
-  uint32_t rows = 0;            // of measurements behind it; 0: assumed
+  double memory_share = 0.6;   // of memory bandwidth, reading weights and KV
+  double compute_share = 0.5;  // of the arithmetic peak, in products of many rows
+  double decode_share = 0.1;  // of the arithmetic peak, in products of one row: unpacking a weight costs more
+                              // than multiplying it once
+  double op_s = 0;            // per operator of the step's list: a launch, a barrier
+  double error = 0.5;         // relative: three of four rows were within it of the prediction
+  std::string from;           // "54 published rows of nvidia-gpu x llama.cpp x 4-bit"
+  uint32_t rows = 0;          // of measurements behind it; 0: assumed
 };
 
-// Multiply-adds counted twice: the rate of the arithmetic that programs use for weights of `type`. CPUs multiply
-// quantised weights by 8-bit activations; everything else in halves, or floats where the device has no halves.
+// Multiply-adds counted twice: the rate of the arithmetic that programs use for weights of `type`. CPUs
+// multiply quantised weights by 8-bit activations; everything else in halves, or floats where the device
+// has no halves.
 double ArithmeticPeak(const Device& device, DType type);
 
-// What published rows say of a program on a device: the first of these that has kLeastRows rows - the device's own
-// rows in this class, family x engine x bits, family x engine, family x bits, kind x bits - and else assumptions.
-// `error` is from leaving out one device at a time (one row, of the device's own).
+// What published rows say of a program on a device: the first of these that has kLeastRows rows - the
+// device's own rows in this class, family x engine x bits, family x engine, family x bits, kind x bits -
+// and else assumptions. `error` is from leaving out one device at a time (one row, of the device's own).
 // `recipe` is one of AllRecipes(); throws Error(kUsage) for others.
 Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::string_view recipe,
                          const PublishedTable& table);
@@ -54,13 +55,13 @@ struct DecodeFit {
   double multiply = 0;  // 1 / decode_share; 0: reading always takes longer
   double op_s = 0;
 };
-// The factors that make the sum of relative deviations smallest, rows' times and fit's times in either order. On a
-// CPU few threads may be bound by unpacking, so `multiply` is fitted too, given three rows; on anything else
-// launches take time, so op_s is, given five rows whose bytes for each operator differ by two or more. Requires a
-// row, and rows of one kind of device.
+// The factors that make the sum of relative deviations smallest, rows' times and fit's times in either
+// order. On a CPU few threads may be bound by unpacking, so `multiply` is fitted too, given three rows; on
+// anything else launches take time, so op_s is, given five rows whose bytes for each operator differ by two
+// or more. Requires a row, and rows of one kind of device.
 DecodeFit FitDecode(std::span<const Observation* const> rows);
-// The factors for pricing. compute_share is the median of prefill shares that rows know, else assumed; at least
-// decode_share.
+// The factors for pricing. compute_share is the median of prefill shares that rows know, else assumed; at
+// least decode_share.
 Efficiency EfficiencyFrom(std::span<const Observation* const> rows);
 
 }  // namespace edgewise

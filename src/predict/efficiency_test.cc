@@ -49,8 +49,8 @@ TEST(ArithmeticPeak, IsOfTheArithmeticThatProgramsUse) {
 }
 
 TEST(FitDecode, FindsTheShareOfOneFactor) {
-  const PublishedTable table = Made({{.recipe = "F16"}, {.recipe = "F16", .shape = "llama3-8b"}},
-                                    Shares(0.5, 1, 1));
+  const PublishedTable table =
+      Made({{.recipe = "F16"}, {.recipe = "F16", .shape = "llama3-8b"}}, Shares(0.5, 1, 1));
   const DecodeFit fit = FitDecode(All(table));
   EXPECT_NEAR(1 / fit.read, 0.5, 1e-6);
   EXPECT_EQ(fit.multiply, 0);
@@ -60,7 +60,8 @@ TEST(FitDecode, FindsTheShareOfOneFactor) {
 // Three rows of a CPU: with one thread unpacking takes longer than reading, with four it does not.
 TEST(FitDecode, TellsUnpackingFromReadingOnACpu) {
   const Efficiency truth = Shares(0.8, 0.5, 0.05);
-  const PublishedTable table = Made({{.threads = 1}, {.threads = 2}, {.threads = 4, .shape = "llama3-8b"}}, truth);
+  const PublishedTable table =
+      Made({{.threads = 1}, {.threads = 2}, {.threads = 4, .shape = "llama3-8b"}}, truth);
   const Efficiency e = EfficiencyFrom(All(table));
   EXPECT_NEAR(e.memory_share, 0.8, 0.01);
   EXPECT_NEAR(e.decode_share, 0.05, 0.001);
@@ -97,7 +98,8 @@ TEST(EfficiencyFrom, TakesPrefillFromThoseRowsThatHaveIt) {
   // 512 tokens of Llama 2 7B: 2 * 6.607e9 operations each, less 511 rows of the head, and attention.
   const double ops = 2 * (6.607e9 - 4096.0 * 32000) * 512 + 32 * 4 * 128 * 32 * (512.0 * 513 / 2);
   const double tok_s = 512 / (ops / (0.25 * 400e9));
-  const PublishedTable table = TableOf({{.tok_s = 1.5, .prefill_tok_s = tok_s}, {.tok_s = 1.5}, {.tok_s = 1.5}});
+  const PublishedTable table =
+      TableOf({{.tok_s = 1.5, .prefill_tok_s = tok_s}, {.tok_s = 1.5}, {.tok_s = 1.5}});
   EXPECT_NEAR(EfficiencyFrom(All(table)).compute_share, 0.25, 0.005);
 }
 
@@ -134,14 +136,15 @@ TEST(EfficiencyFor, RowsThatDoNotCountAreNotUsed) {
     row.tok_s = 2;
     row.unscored = why;
   }
-  const PublishedTable table(speeds, "p.csv", {}, "e.csv", [](const std::string& name) { return TestBoard(name); });
+  const PublishedTable table(speeds, "p.csv", {}, "e.csv",
+                             [](const std::string& name) { return TestBoard(name); });
   EXPECT_EQ(EfficiencyFor(TestBoard("board"), "test", "Q4_0", table).from, "assumed");
 }
 
 // Two devices alike and one at a third of their speed: the band is what leaving a device out shows.
 TEST(EfficiencyFor, TheBandIsOfDevicesNotSeen) {
-  const PublishedTable table = TableOf({{.tok_s = 1.5, .device = "a"}, {.tok_s = 1.5, .device = "b"},
-                                        {.tok_s = 0.5, .device = "c"}});
+  const PublishedTable table =
+      TableOf({{.tok_s = 1.5, .device = "a"}, {.tok_s = 1.5, .device = "b"}, {.tok_s = 0.5, .device = "c"}});
   const Efficiency e = EfficiencyFor(TestBoard("d"), "test", "Q4_0", table);
   // a and b are predicted exactly by the other, or by c: a median of two equals; c is said to take a third.
   EXPECT_GT(e.error, 0.3);
@@ -161,7 +164,8 @@ TEST(FitPower, TellsTheMachineFromTheProcessor) {
 
 TEST(WattsFor, OwnRowsThenTheClassThenTheFigure) {
   std::vector<TestRow> rows;
-  for (const double watts : {11.0, 12.0, 13.0}) rows.push_back({.tok_s = 2, .device = "board", .watts = watts});
+  for (const double watts : {11.0, 12.0, 13.0})
+    rows.push_back({.tok_s = 2, .device = "board", .watts = watts});
   const PublishedTable table = TableOf(rows);
   EXPECT_EQ(WattsFor(TestBoard("board"), "test", table).watts, 12);
   const Watts other = WattsFor(TestBoard("other"), "test", table);

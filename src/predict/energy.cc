@@ -10,8 +10,8 @@ namespace edgewise {
 namespace {
 
 constexpr EnergyTable kTables[] = {
-    // Multiplications 0.2 (8 bits), 1.1 (f16), 3.7 (f32), additions 0.1 (32 bits), 0.4, 0.9; cache of 32 KB: 20 pJ
-    // for 8 bytes.
+    // Multiplications 0.2 (8 bits), 1.1 (f16), 3.7 (f32), additions 0.1 (32 bits), 0.4, 0.9; cache of 32 KB:
+    // 20 pJ for 8 bytes.
     {"45nm", "Horowitz, ISSCC 2014: 45 nm, 0.9 V", 0.3, 1.5, 4.6, 2.5},
     // Multiplications 0.07, 0.34, 1.31, additions 0.03, 0.16, 0.38; SRAM of 32 KB: 8.5 pJ for 8 bytes.
     {"7nm", "Jouppi et al., ISCA 2021: 7 nm (from memory, unverified)", 0.10, 0.50, 1.69, 1.0625},
@@ -42,7 +42,9 @@ std::span<const DramEnergy> DramEnergies() { return kDrams; }
 const EnergyTable& EnergyTableNamed(std::string_view name) {
   return Named(EnergyTables(), name, "energy table");
 }
-const DramEnergy& DramEnergyNamed(std::string_view name) { return Named(DramEnergies(), name, "kind of DRAM"); }
+const DramEnergy& DramEnergyNamed(std::string_view name) {
+  return Named(DramEnergies(), name, "kind of DRAM");
+}
 
 EnergyCounts CountEnergy(const Model& model, const Step& step) {
   EnergyCounts counts;

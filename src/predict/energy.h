@@ -1,6 +1,7 @@
-// Energy from counts: what the multiply-adds and the bytes of a step would take in silicon, with published figures
-// for each. A floor: no control, no instruction fetch, no leakage, nothing idle. What a device really draws is its
-// watts (Device::watts) for the time that request.h predicts; battery.h says how long that lasts.
+// Energy from counts: what the multiply-adds and the bytes of a step would take in silicon, with published
+// figures for each. A floor: no control, no instruction fetch, no leakage, nothing idle. What a device really
+// draws is its watts (Device::watts) for the time that request.h predicts; battery.h says how long that
+// lasts.
 #pragma once
 
 #include <cstdint>
@@ -33,9 +34,9 @@ std::span<const DramEnergy> DramEnergies();
 const EnergyTable& EnergyTableNamed(std::string_view name);
 const DramEnergy& DramEnergyNamed(std::string_view name);
 
-// What a step does that takes energy. Products with quantised weights multiply 8-bit integers, attention halves.
-// Bytes of DRAM are weights and cache; each passes the on-chip memory once (written and read), and activations
-// stay there.
+// What a step does that takes energy. Products with quantised weights multiply 8-bit integers, attention
+// halves. Bytes of DRAM are weights and cache; each passes the on-chip memory once (written and read), and
+// activations stay there.
 struct EnergyCounts {
   double int8_macs = 0, f16_macs = 0, f32_macs = 0;
   double sram_bytes = 0, dram_bytes = 0;
@@ -52,8 +53,10 @@ EnergyParts EnergyOf(const EnergyCounts& counts, const EnergyTable& table, const
 EnergyParts TokenEnergy(const Model& model, const Usage& usage, const EnergyTable& table,
                         const DramEnergy& dram);
 
-// Share of cases at `low` when the others take `high` and the mean is `target`: easy and hard queries, or a device
-// that sleeps. Outside [0, 1]: no such mix.
-constexpr double ShareForMean(double target, double low, double high) { return (high - target) / (high - low); }
+// Share of cases at `low` when the others take `high` and the mean is `target`: easy and hard queries, or a
+// device that sleeps. Outside [0, 1]: no such mix.
+constexpr double ShareForMean(double target, double low, double high) {
+  return (high - target) / (high - low);
+}
 
 }  // namespace edgewise

@@ -17,8 +17,8 @@ double PositionsForKvShare(double weight_bytes, double share, double kv_bytes_pe
 // Activations alive at once when buffers are reused from layer to layer: residual, gate and up.
 double PeakActivationBytes(double rows, double width, double ffn, double value_bytes);
 
-// Elements that attention over n positions with heads of d moves to and from memory: as matrices of n x n, and
-// tile by tile with m elements on the chip (Dao et al. 2022: Theta(n d + n^2) and Theta(n^2 d^2 / m)).
+// Elements that attention over n positions with heads of d moves to and from memory: as matrices of n x n,
+// and tile by tile with m elements on the chip (Dao et al. 2022: Theta(n d + n^2) and Theta(n^2 d^2 / m)).
 double StandardAttentionElements(double n, double d);
 double FlashAttentionElements(double n, double d, double m);
 
@@ -34,8 +34,8 @@ double DistillationLoss(std::span<const double> teacher, std::span<const double>
 
 namespace printed {
 
-// 12 L d^2 + V d: multi-head attention, a feed-forward layer of 8 d^2, one vocabulary matrix. Off by -2.4% for
-// Llama-2-7B, +6.6% for TinyLlama, -13% for Llama-3-8B.
+// 12 L d^2 + V d: multi-head attention, a feed-forward layer of 8 d^2, one vocabulary matrix. Off by -2.4%
+// for Llama-2-7B, +6.6% for TinyLlama, -13% for Llama-3-8B.
 double Parameters(double layers, double width, double vocab);
 // L * bytes * 2 * d: right without grouped-query attention only.
 double KvBytes(double layers, double width, double value_bytes);

@@ -40,12 +40,25 @@ std::string ThreadsOf(const std::vector<TeamRate>& teams) {
 void CheckTypes(const Device& device, const Model& model) {
   for (const TeamRate& team : device.teams) {
     for (const Weight& weight : model.weights()) {
-      if (weight.rows == 1 || FindRate(team.products, weight.type, 1) != nullptr) continue;
+      const bool looked_up = &weight == &model.weight(model.embedding()) && !model.tied_output();
+      if (weight.rows == 1 || looked_up || FindRate(team.products, weight.type, 1) != nullptr) continue;
       throw Error(ErrorCode::kUsage,
                   StrCat(device.name, ": products with ", NameOf(weight.type), " weights (", weight.name,
                          ") were not measured with ", team.threads, " threads: measure this type too"));
     }
   }
+}
+
+// A chip's closed form says how much of the time the array works; whatever is moved meanwhile is hidden. So
+// the longer of the two parts takes all of it.
+OpTime TimeOf(const ChipDesign& design, const ChipCost& cost) {
+  const auto seconds = [&](uint64_t cycles) { return static_cast<double>(cycles) / design.clock_hz; };
+  const double all = seconds(cost.cycles), compute = seconds(cost.phases.compute);
+  OpTime time = compute >= all - compute ? OpTime::Overlapping(all - compute, all)
+                                         : OpTime::Overlapping(all, compute);
+  time.Add(TimeBound::kOverhead, seconds(cost.phases.host)).Add(TimeBound::kLink, cost.link_s);
+  time.joules = cost.joules.total();
+  return time;
 }
 
 }  // namespace
@@ -99,7 +112,6 @@ OpTime OpTime::operator*(double times) const {
 OpPricer::OpPricer(const Device& device, const Model& model, const PriceOptions& options)
     : device_(device), model_(model), options_(options) {
   EDGEWISE_CHECK(options.resident_share >= 0 && options.resident_share <= 1);
-  EDGEWISE_CHECK(options.clock_share > 0 && options.clock_share <= 1);
   EDGEWISE_CHECK(options.resident_share == 1 || device.host_bytes_s || device.storage_bytes_s);
   if (device.is_measured()) {
     CheckTypes(device, model);
@@ -119,7 +131,8 @@ void OpPricer::ChooseTeams(uint32_t threads) {
     for (const TeamRate& team : teams) {
       double seconds = 0;
       for (const Op& op : step.ops) {
-        if (op.kind == OpKind::kMatMul) seconds += PriceOnTeam(team, op, CostOf(model_, op, step), step).seconds();
+        if (op.kind != OpKind::kMatMul) continue;
+        seconds += PriceOnTeam(team, op, CostOf(model_, op, step), step).seconds();
       }
       if (fewer_ == nullptr || seconds < best) fewer_ = &team, best = seconds;
     }
@@ -178,7 +191,7 @@ OpTime OpPricer::PriceOnTeam(const TeamRate& team, const Op& op, const OpCost& c
     const double weights = static_cast<double>(op.n) * op.k;
     return OpTime::Overlapping(
         AsDouble(cost.weight_bytes) / (team.read_bytes_s.value * rate.memory_share),
-        weights * (rate.unpack_s + op.m * rate.mac_s) / options_.clock_share);
+        weights * (rate.unpack_s + op.m * rate.mac_s));
   }
   if (team.element_bytes_s == 0) return {};
   const Bytes moved = cost.weight_bytes + cost.kv_write + cost.activation_bytes;
@@ -208,8 +221,7 @@ OpTime OpPricer::AttentionOnTeam(const TeamRate& team, const Op& op, const Step&
     const double pairs = AsDouble(cost.flops) / 4;
     sum += OpTime::Overlapping(
         (k_read / k.memory_share + v_read / v.memory_share) / team.read_bytes_s.value,
-        (k_values * k.unpack_s + v_values * v.unpack_s + pairs * (k.mac_s + v.mac_s) / 2) /
-            options_.clock_share);
+        k_values * k.unpack_s + v_values * v.unpack_s + pairs * (k.mac_s + v.mac_s) / 2);
   }
   return sum;
 }
@@ -222,7 +234,6 @@ OpTime OpPricer::PriceOnPeaks(const Op& op, const OpCost& cost) const {
   if (op.kind == OpKind::kMatMul || op.kind == OpKind::kAttention) {
     // Attention unpacks its cache to floats.
     double peak = ArithmeticPeak(device_, op.kind == OpKind::kMatMul ? op.weight : DType::kF16);
-    peak *= options_.clock_share;
     if (threads_ > 0) peak *= static_cast<double>(threads_) / device_.cores;
     const double flop_s = 1 / (peak * e.compute_share);
     compute_s = AsDouble(cost.flops) * flop_s;
@@ -233,22 +244,6 @@ OpTime OpPricer::PriceOnPeaks(const Op& op, const OpCost& cost) const {
   }
   return OpTime::Overlapping(memory_s, compute_s).Add(TimeBound::kOverhead, e.op_s);
 }
-
-namespace {
-
-// A chip's closed form says how much of the time the array works; whatever is moved meanwhile is hidden. So the
-// longer of the two parts takes all of it.
-OpTime TimeOf(const ChipDesign& design, const ChipCost& cost) {
-  const auto seconds = [&](uint64_t cycles) { return static_cast<double>(cycles) / design.clock_hz; };
-  const double all = seconds(cost.cycles), compute = seconds(cost.phases.compute);
-  OpTime time = compute >= all - compute ? OpTime::Overlapping(all - compute, all)
-                                         : OpTime::Overlapping(all, compute);
-  time.Add(TimeBound::kOverhead, seconds(cost.phases.host)).Add(TimeBound::kLink, cost.link_s);
-  time.joules = cost.joules.total();
-  return time;
-}
-
-}  // namespace
 
 // Norms, rotation and element-wise work stay on the chip's host, where nobody says how long they take: under
 // 0.1% of the operations of any model here.

@@ -15,7 +15,7 @@
 namespace edgewise {
 namespace {
 
-constexpr size_t kMostField = 400;      // letters
+constexpr size_t kMostField = 400;        // letters
 constexpr uint32_t kMostCount = 1 << 20;  // threads, tokens
 
 constexpr std::array<std::string_view, 14> kSpeedColumns = {
@@ -48,7 +48,8 @@ class CsvReader {
       start = end + 1;
     }
     if (fields_.size() != columns_.size()) {
-      Fail(StrCat(fields_.size(), " fields, not ", columns_.size(), ": one for each column, no commas in them"));
+      Fail(StrCat(fields_.size(), " fields, not ", columns_.size(),
+                  ": one for each column, no commas in them"));
     }
     for (size_t i = 0; i < fields_.size(); ++i) CheckField(i);
     return true;
@@ -203,7 +204,8 @@ std::vector<PublishedSpeed> ParsePublishedSpeeds(std::string_view csv, const std
     row.unscored = reader.Text(11);
     row.source = reader.Required(12);
     row.note = reader.Text(13);
-    if (std::ranges::count(rows, row.id, &PublishedSpeed::id) > 1) reader.Fail(StrCat("id ", row.id, " is there twice"));
+    if (std::ranges::count(rows, row.id, &PublishedSpeed::id) > 1)
+      reader.Fail(StrCat("id ", row.id, " is there twice"));
     if (FindRecipe(row.recipe) == nullptr) {
       reader.Fail(StrCat("no recipe is named '", row.recipe, "': known are ", RecipeNames()));
     }
@@ -230,7 +232,8 @@ std::vector<PublishedEnergy> ParsePublishedEnergy(std::string_view csv, const st
 }
 
 const char* NameOf(BitClass bits) {
-  static constexpr std::array<const char*, 6> kNames = {"2-3-bit", "4-bit", "5-6-bit", "8-bit", "16-bit", "32-bit"};
+  static constexpr std::array<const char*, 6> kNames = {"2-3-bit", "4-bit",  "5-6-bit",
+                                                        "8-bit",   "16-bit", "32-bit"};
   return kNames[static_cast<size_t>(bits)];
 }
 
@@ -264,7 +267,8 @@ PublishedTable::PublishedTable(std::vector<PublishedSpeed> speeds, const std::st
 }
 
 const Observation& PublishedTable::Find(std::string_view id) const {
-  const auto found = std::ranges::find_if(observations_, [&](const Observation& o) { return o.row.id == id; });
+  const auto found =
+      std::ranges::find_if(observations_, [&](const Observation& o) { return o.row.id == id; });
   EDGEWISE_CHECK(found != observations_.end());
   return *found;
 }

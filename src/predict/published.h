@@ -17,19 +17,19 @@ namespace edgewise {
 // One sequence decoded by one program on one device.
 struct PublishedSpeed {
   std::string id;
-  std::string device;         // of the device catalog
-  std::string variant;        // "24c": where the device comes in several
-  std::string engine;         // whose kernels ran: "llama.cpp" (Ollama too), "llama.cpp-vulkan", "calm"
-  std::string shape;          // of model/shapes.h
-  std::string recipe;         // "Q4_K_M"; of formats that are not ours, the one of as many bits
-  uint32_t threads = 0;       // 0: not said, or no matter
-  uint32_t prompt = 0;        // tokens that prefill_tok_s was measured with; 0: not said
-  uint32_t generated = 0;     // tokens that tok_s is the mean of, from an empty cache
-  double tok_s = 0;           // decode
-  double prefill_tok_s = 0;   // 0: not said
-  std::string unscored;       // why the row is only shown ("untuned build; the source says"); "": it counts
+  std::string device;        // of the device catalog
+  std::string variant;       // "24c": where the device comes in several
+  std::string engine;        // whose kernels ran: "llama.cpp" (Ollama too), "llama.cpp-vulkan", "calm"
+  std::string shape;         // of model/shapes.h
+  std::string recipe;        // "Q4_K_M"; of formats that are not ours, the one of as many bits
+  uint32_t threads = 0;      // 0: not said, or no matter
+  uint32_t prompt = 0;       // tokens that prefill_tok_s was measured with; 0: not said
+  uint32_t generated = 0;    // tokens that tok_s is the mean of, from an empty cache
+  double tok_s = 0;          // decode
+  double prefill_tok_s = 0;  // 0: not said
+  std::string unscored;      // why the row is only shown ("untuned build; the source says"); "": it counts
   std::string source, note;
-  uint32_t line = 0;          // of the file
+  uint32_t line = 0;  // of the file
 };
 
 // What a device drew while a row of the speeds was measured.
@@ -41,9 +41,9 @@ struct PublishedEnergy {
 };
 
 inline constexpr size_t kMostPublishedBytes = 1 << 20;
-// Comma-separated, no quotes; lines that begin with # and empty ones do not count; the first other line names the
-// columns. Throw Error(kBadFile) with file, line, column and reason for anything else, Error(kLimit) for too long
-// a text.
+// Comma-separated, no quotes; lines that begin with # and empty ones do not count; the first other line
+// names the columns. Throw Error(kBadFile) with file, line, column and reason for anything else,
+// Error(kLimit) for too long a text.
 std::vector<PublishedSpeed> ParsePublishedSpeeds(std::string_view csv, const std::string& file);
 std::vector<PublishedEnergy> ParsePublishedEnergy(std::string_view csv, const std::string& file);
 
@@ -70,8 +70,8 @@ struct Observation {
 class PublishedTable {
  public:
   using DeviceOf = FunctionRef<Device(const std::string& name)>;
-  // Throws Error(kBadFile) naming file and line for a device, shape or recipe that is not there, and for watts of
-  // no speed.
+  // Throws Error(kBadFile) naming file and line for a device, shape or recipe that is not there, and for
+  // watts of no speed.
   PublishedTable(std::vector<PublishedSpeed> speeds, const std::string& speeds_file,
                  std::vector<PublishedEnergy> energy, const std::string& energy_file, DeviceOf device_of);
 

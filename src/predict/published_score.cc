@@ -44,28 +44,47 @@ SpeedScore ScoreRow(const Observation& o, const Rows& rows) {
   return score;
 }
 
-// The watts of a row from the others of its class: of the same device where there are enough, as WattsFor does.
-double WattsWithout(const std::vector<EnergyScore*>& rows, const EnergyScore& left_out) {
+// The watts of a row from the others of its class, all of its device left out or not: of the same device
+// where there are enough, else by its rating, as WattsFor does. None without either.
+std::optional<double> WattsWithout(const std::vector<EnergyScore*>& rows, const EnergyScore& left_out,
+                                   bool by_device) {
   std::vector<double> own;
   std::vector<PowerPoint> points;
   for (const EnergyScore* one : rows) {
-    if (one == &left_out) continue;
-    if (one->row->row.device == left_out.row->row.device) own.push_back(one->energy->watts);
-    points.push_back({one->row->device.watts->value, one->energy->watts});
+    const Device& device = one->row->device;
+    const bool same_device = device.name == left_out.row->device.name;
+    if (by_device ? same_device : one == &left_out) continue;
+    if (same_device) own.push_back(one->energy->watts);
+    if (HasRating(device)) points.push_back({device.watts->value, one->energy->watts});
   }
   if (own.size() >= kLeastRows) return Median(own);
+  if (points.empty() || !HasRating(left_out.row->device)) return std::nullopt;
   const PowerFit fit = FitPower(points);
   return fit.base + fit.share * left_out.row->device.watts->value;
 }
 
+// Joules of a token when neither its watts nor its speed are known.
+double JoulesWithout(const PublishedTable& table, const Observation& left_out, double watts, bool by_device) {
+  const auto others = [&](const Observation& o) {
+    return by_device ? o.row.device != left_out.row.device : &o != &left_out;
+  };
+  const PublishedSpeed& row = left_out.row;
+  const Efficiency efficiency = EfficiencyFor(left_out.device, row.engine, row.recipe, table, others);
+  return watts / PricedSpeed(left_out, efficiency);
+}
+
 void ScoreRow(const PublishedTable& table, const std::vector<EnergyScore*>& rows, EnergyScore& score) {
-  const Observation& o = *score.row;
-  score.watts = WattsWithout(rows, score);
-  const Efficiency efficiency = EfficiencyFor(o.device, o.row.engine, o.row.recipe, table,
-                                              [&](const Observation& other) { return &other != &o; });
-  score.joules = score.watts / PricedSpeed(o, efficiency);
-  score.error = score.joules / score.measured - 1;
+  score.class_rows = rows.size();
+  const std::optional<double> watts = WattsWithout(rows, score, false);
+  score.scored = rows.size() >= kLeastRows && watts.has_value();
+  if (!score.scored) return;
+  score.watts = *watts;
   score.watts_error = score.watts / score.energy->watts - 1;
+  score.joules = JoulesWithout(table, *score.row, *watts, false);
+  score.error = score.joules / score.measured - 1;
+  if (const std::optional<double> strange = WattsWithout(rows, score, true)) {
+    score.device_error = JoulesWithout(table, *score.row, *strange, true) / score.measured - 1;
+  }
 }
 
 }  // namespace
@@ -87,7 +106,8 @@ SpeedScores ScoreSpeeds(const PublishedTable& table) {
   std::vector<double> all, by_device;
   for (const Observation& o : table.observations()) {
     const auto found = classes.find(o.ClassName());
-    const SpeedScore& score = scores.rows.emplace_back(ScoreRow(o, found == classes.end() ? Rows() : found->second));
+    const SpeedScore& score =
+        scores.rows.emplace_back(ScoreRow(o, found == classes.end() ? Rows() : found->second));
     if (!score.scored) continue;
     all.push_back(std::abs(score.error));
     errors[found->first].push_back(all.back());
@@ -118,22 +138,22 @@ EnergyScores ScoreEnergy(const PublishedTable& table) {
     score.energy = &energy;
     score.measured = energy.watts / score.row->row.tok_s;
     score.class_name = StrCat(score.row->device.family, " x ", score.row->row.engine, " x ", energy.where);
-    if (score.row->row.unscored.empty() && score.row->device.watts) classes[score.class_name].push_back(&score);
+    if (score.row->row.unscored.empty()) classes[score.class_name].push_back(&score);
   }
-  std::vector<double> errors, watts_errors;
+  std::vector<double> errors, by_device, watts_errors;
   for (const auto& [name, rows] : classes) {
     for (EnergyScore* score : rows) {
-      score->class_rows = rows.size();
-      score->scored = rows.size() >= kLeastRows;
-      if (!score->scored) continue;
       ScoreRow(table, rows, *score);
+      if (!score->scored) continue;
       errors.push_back(std::abs(score->error));
       watts_errors.push_back(std::abs(score->watts_error));
+      if (score->device_error) by_device.push_back(std::abs(*score->device_error));
       scores.within_35 += errors.back() <= 0.35;
     }
   }
   scores.scored = errors.size();
   scores.median = MedianOf(errors);
+  scores.device_median = MedianOf(by_device);
   scores.watts_median = MedianOf(watts_errors);
   return scores;
 }

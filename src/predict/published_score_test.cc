@@ -42,7 +42,8 @@ TEST(ScoreEnergy, ALeftOutRowDoesNotMoveItsPrediction) {
 }
 
 TEST(ScoreSpeeds, ClassesOfTwoRowsAreShownUnscored) {
-  const SpeedScores scores = ScoreSpeeds(TableOf({{.tok_s = 2}, {.tok_s = 2}, {.tok_s = 2, .recipe = "F16"}}));
+  const SpeedScores scores =
+      ScoreSpeeds(TableOf({{.tok_s = 2}, {.tok_s = 2}, {.tok_s = 2, .recipe = "F16"}}));
   EXPECT_EQ(scores.scored, 0u);
   EXPECT_EQ(scores.rows.size(), 3u);
   EXPECT_EQ(scores.classes.size(), 2u);

@@ -18,8 +18,10 @@ namespace {
 using ::testing::HasSubstr;
 
 constexpr const char* kHeader =
-    "id,device,variant,engine,shape,recipe,threads,prompt,generated,tok_s,prefill_tok_s,unscored,source,note\n";
-constexpr const char* kRow = "a-1,board,,llama.cpp,llama2-7b,Q4_0,4,512,128,2.5,10,,where it was read,a note\n";
+    "id,device,variant,engine,shape,recipe,threads,prompt,generated,tok_s,prefill_tok_s,unscored,source,"
+    "note\n";
+constexpr const char* kRow =
+    "a-1,board,,llama.cpp,llama2-7b,Q4_0,4,512,128,2.5,10,,where it was read,a note\n";
 
 std::string Refusal(const std::string& csv) {
   try {
@@ -43,7 +45,8 @@ std::string EnergyRefusal(const std::string& csv) {
 std::string With(int field, const std::string& text) {
   std::istringstream row(kRow);
   std::string line, result;
-  for (int i = 0; std::getline(row, line, ','); ++i) result += (i > 0 ? "," : "") + (i == field ? text : line);
+  for (int i = 0; std::getline(row, line, ','); ++i)
+    result += (i > 0 ? "," : "") + (i == field ? text : line);
   return std::string(kHeader) + result + (result.ends_with('\n') ? "" : "\n");
 }
 
@@ -135,8 +138,8 @@ TEST(PublishedSpeeds, GarbageIsRefusedOrRead) {
 TEST(PublishedTable, RowsOfUnknownDevicesShapesAndSpeedsAreRefused) {
   const auto table_of = [](const std::string& speeds, const std::string& energy) -> std::string {
     try {
-      PublishedTable(ParsePublishedSpeeds(speeds, "p.csv"), "p.csv", ParsePublishedEnergy(energy, "e.csv"), "e.csv",
-                     [](const std::string& name) { return TestBoard(name); });
+      PublishedTable(ParsePublishedSpeeds(speeds, "p.csv"), "p.csv", ParsePublishedEnergy(energy, "e.csv"),
+                     "e.csv", [](const std::string& name) { return TestBoard(name); });
     } catch (const Error& error) {
       return error.message();
     }
@@ -154,8 +157,8 @@ TEST(PublishedTable, ObservationsCountWhatADecodedTokenReadsAndMultiplies) {
   const Observation& o = table.observations().at(0);
   EXPECT_EQ(o.bits, BitClass::k16);
   EXPECT_EQ(o.seconds, 0.4);
-  // Llama 2 7B: 6.607e9 weights are multiplied (6.738e9 less the embedding), two bytes each; position 64 of the
-  // cache is 64 * 2 * 4096 * 2 bytes * 32 layers; activations come to less than 0.1%.
+  // Llama 2 7B: 6.607e9 weights are multiplied (6.738e9 less the embedding), two bytes each; position 64 of
+  // the cache is 64 * 2 * 4096 * 2 bytes * 32 layers; activations come to less than 0.1%.
   EXPECT_NEAR(o.read_s, (2 * 6.607e9 + 64.0 * 2 * 4096 * 2 * 32) / 10e9, 2e-3);
   // Half of the four cores; CPUs multiply F16 at the rate of halves where they have it.
   EXPECT_NEAR(o.multiply_s, 2 * 6.607e9 / (0.5 * 200e9), 1e-3);
@@ -164,9 +167,10 @@ TEST(PublishedTable, ObservationsCountWhatADecodedTokenReadsAndMultiplies) {
 
 TEST(BitClasses, GoByTheBaseType) {
   const std::map<std::string, BitClass> expected = {
-      {"Q2_K", BitClass::k2To3},  {"Q3_K_S", BitClass::k2To3}, {"Q4_0", BitClass::k4},   {"Q4_1", BitClass::k4},
-      {"Q4_K_M", BitClass::k4},   {"IQ4_NL", BitClass::k4},    {"Q5_0", BitClass::k5To6}, {"Q5_K_M", BitClass::k5To6},
-      {"Q6_K", BitClass::k5To6},  {"Q8_0", BitClass::k8},      {"F16", BitClass::k16},   {"BF16", BitClass::k16},
+      {"Q2_K", BitClass::k2To3}, {"Q3_K_S", BitClass::k2To3}, {"Q4_0", BitClass::k4},
+      {"Q4_1", BitClass::k4},    {"Q4_K_M", BitClass::k4},    {"IQ4_NL", BitClass::k4},
+      {"Q5_0", BitClass::k5To6}, {"Q5_K_M", BitClass::k5To6}, {"Q6_K", BitClass::k5To6},
+      {"Q8_0", BitClass::k8},    {"F16", BitClass::k16},      {"BF16", BitClass::k16},
       {"F32", BitClass::k32}};
   for (const auto& [name, bits] : expected) EXPECT_EQ(BitClassOf(*FindRecipe(name)), bits) << name;
 }

@@ -13,8 +13,8 @@ constexpr double Attainable(double peak_ops_s, double bytes_s, double intensity)
   return std::min(peak_ops_s, bytes_s * intensity);
 }
 
-// How much faster work becomes whose computing and moving get faster by different factors: the longer of two times
-// before by the longer after, never the product of the factors.
+// How much faster work becomes whose computing and moving get faster by different factors: the longer of two
+// times before by the longer after, never the product of the factors.
 inline double TwoResourceSpeedup(double compute_s, double memory_s, double compute_gain, double memory_gain) {
   return OpTime::Overlapping(memory_s, compute_s).seconds() /
          OpTime::Overlapping(memory_s / memory_gain, compute_s / compute_gain).seconds();
@@ -34,6 +34,8 @@ constexpr double RidgeBatch(double peak_ops_s, double bytes_s, double weight_byt
 }
 
 // Tokens a second at most when each reads so many bytes.
-constexpr double TokensBoundByMemory(double bytes_s, double bytes_per_token) { return bytes_s / bytes_per_token; }
+constexpr double TokensBoundByMemory(double bytes_s, double bytes_per_token) {
+  return bytes_s / bytes_per_token;
+}
 
 }  // namespace edgewise

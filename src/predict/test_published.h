@@ -70,7 +70,8 @@ inline PublishedTable TableOf(const std::vector<TestRow>& rows) {
     speed.source = "test";
     if (row.watts > 0) energy.push_back({speed.id, row.watts, "wall", 0});
   }
-  return PublishedTable(speeds, "p.csv", energy, "e.csv", [](const std::string& name) { return TestBoard(name); });
+  return PublishedTable(speeds, "p.csv", energy, "e.csv",
+                        [](const std::string& name) { return TestBoard(name); });
 }
 
 }  // namespace edgewise
