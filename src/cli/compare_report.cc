@@ -68,7 +68,7 @@ BenchTable OperatorTable(const Comparison& c) {
   return table;
 }
 
-BenchTable TotalTable(const std::vector<ComparedModel>& models) {
+BenchTable TotalTable(std::span<const ComparedModel> models) {
   BenchTable table;
   table.headings = {"<model",  "<type",  "<test",  "threads", "predicted tok/s", "measured", "<min..max",
                     "error %", "shares", "<bound", "<why"};
@@ -103,7 +103,7 @@ struct Score {
   std::vector<double> errors, shares;
 };
 
-std::map<std::string, Score> ScoresOf(const std::vector<ComparedModel>& models) {
+std::map<std::string, Score> ScoresOf(std::span<const ComparedModel> models) {
   std::map<std::string, Score> scores;
   for (const ComparedModel& model : models) {
     for (const Comparison& c : model.tests) {
@@ -133,7 +133,7 @@ std::string PredictionText(const std::string& model, const std::vector<TestPredi
   return table.ToText();
 }
 
-std::string ComparisonText(const std::vector<ComparedModel>& models, bool operators) {
+std::string ComparisonText(std::span<const ComparedModel> models, bool operators) {
   std::string out = TotalTable(models).ToText();
   out += "shares: the largest difference of an operator's share of the time, in points\n";
   if (!models.front().no_energy.empty())
@@ -148,7 +148,7 @@ std::string ComparisonText(const std::vector<ComparedModel>& models, bool operat
   return out;
 }
 
-std::string ScoreText(const std::vector<ComparedModel>& models) {
+std::string ScoreText(std::span<const ComparedModel> models) {
   std::string out;
   for (const auto& [kind, score] : ScoresOf(models)) {
     if (score.errors.size() < 3) continue;
@@ -206,7 +206,7 @@ Json ComparisonJson(const ComparedModel& model) {
   return json;
 }
 
-Report ComparisonReport(const Device& device, const std::vector<ComparedModel>& models,
+Report ComparisonReport(const Device& device, std::span<const ComparedModel> models,
                         const std::vector<MachineRoof>& roofs) {
   Report report;
   report.title = StrCat(models.front().name, " on ", device.title);

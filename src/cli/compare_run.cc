@@ -14,6 +14,8 @@ double SecondsOf(const BenchSample& sample, size_t role, uint32_t threads) {
   return sample.counters.by_role[role].busy.value() / threads;
 }
 
+constexpr double kNoticed = 0.1;  // CPUs that others take before they are blamed
+
 std::string Signed(double share) { return StrCat(share < 0 ? "" : "+", Number(100 * share, "%.1f"), "%"); }
 
 }  // namespace
@@ -113,6 +115,10 @@ std::string Comparison::Reason() const {
                   "%");
   }
   // What explains most of the difference: the roof that moved meanwhile, waiting, or an operator.
+  const double others = measured.median().others.value() / seconds.median;
+  if (others > kNoticed && difference < 0) {
+    return StrCat("other processes took ", Number(others, "%.1f"), " CPUs meanwhile");
+  }
   const double near = near_bytes_s();
   const double by_memory = predicted.time.total.spent(TimeBound::kMemory);
   const double by_roof = by_memory * (1 - roof_bytes_s / near);
