@@ -47,13 +47,15 @@ std::string WithUnit(double value, std::span<const Prefix> prefixes) {
 
 }  // namespace
 
-ChipCatalog NamedChips() {
-  const char* chosen = std::getenv("EDGEWISE_CHIPS");
+std::vector<std::string> FoldersOf(const char* kind, const char* variable) {
+  const char* chosen = std::getenv(variable);
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  return ChipCatalog(ChipFolders(chosen == nullptr ? "" : chosen,
-                                 error ? "" : program.parent_path().string(), EDGEWISE_SOURCE_DIR));
+  return NamedFolders(kind, chosen == nullptr ? "" : chosen, error ? "" : program.parent_path().string(),
+                      EDGEWISE_SOURCE_DIR);
 }
+
+ChipCatalog NamedChips() { return ChipCatalog(FoldersOf("chips", "EDGEWISE_CHIPS")); }
 
 void ChipFlags::AddTo(Flags& flags) {
   flags.Add("--chip", chip, "NAME", "the chip: a name (edgewise chips lists them) or a file NAME.toml");
