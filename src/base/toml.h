@@ -61,4 +61,20 @@ inline toml::table ParseToml(std::string_view text, const std::string& file) {
   }
 }
 
+// Throws Error(kUsage) with file, the line of `node` where there is one, and `what`.
+[[noreturn]] inline void FailAt(const std::string& file, const toml::node* node, const std::string& what) {
+  const uint32_t line = node == nullptr ? 0 : node->source().begin.line;
+  throw Error(ErrorCode::kUsage,
+              StrCat(Printable(file, 200), line == 0 ? "" : StrCat(":", line), ": ", what));
+}
+
+// The text of a key; "" where it is absent. Throws Error(kUsage) for another type.
+inline std::string TextAt(const std::string& file, const toml::table& table, const char* key) {
+  const toml::node* node = table.get(key);
+  if (node == nullptr) return "";
+  const auto value = node->value_exact<std::string>();
+  if (!value) FailAt(file, node, StrCat(key, " must be a text in quotes"));
+  return *value;
+}
+
 }  // namespace edgewise

@@ -230,7 +230,7 @@ std::optional<std::string> OutputOf(const std::vector<std::string>& arguments, c
   return text;
 }
 
-Figure FigureFrom(const Document& json, const std::string& key) {
+Spread SpreadFrom(const Document& json, const std::string& key) {
   return {json.at(key), json.at(key + "_min"), json.at(key + "_max")};
 }
 
@@ -244,10 +244,10 @@ BenchLine LineFrom(const Document& json) {
   line.v_type = json.at("cache_type_v");
   line.threads = json.at("threads");
   line.beside = json.at("beside");
-  line.tok_s = FigureFrom(json, "tok_s");
-  line.gb_s = FigureFrom(json, "gb_s");
-  line.gop_s = FigureFrom(json, "gop_s");
-  line.roof_share = FigureFrom(json, "roof_share");
+  line.tok_s = SpreadFrom(json, "tok_s");
+  line.gb_s = SpreadFrom(json, "gb_s");
+  line.gop_s = SpreadFrom(json, "gop_s");
+  line.roof_share = SpreadFrom(json, "roof_share");
   line.roof_share_of_best = json.at("roof_share_of_best");
   line.bound = json.at("bound");
   line.near = {.read_gb_s = json.at("roof_read_gb_s"),
@@ -259,6 +259,7 @@ BenchLine LineFrom(const Document& json) {
   line.stolen_share = json.at("stolen_share");
   if (json.contains("kept")) line.kept = json.at("kept").get<double>();
   if (json.contains("of_one_thread")) line.of_one_thread = json.at("of_one_thread").get<double>();
+  if (json.contains("joules_per_token")) line.joules_per_token = json.at("joules_per_token").get<double>();
   return line;
 }
 

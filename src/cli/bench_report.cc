@@ -17,7 +17,7 @@ std::string Number(double value, int decimals) {
   return text;
 }
 
-std::string Spread(const Figure& figure, std::string (*show)(double)) {
+std::string SpreadText(const Spread& figure, std::string (*show)(double)) {
   return show(figure.min) + ".." + show(figure.max);
 }
 
@@ -33,13 +33,13 @@ struct Column {
 };
 
 template <typename F>
-Figure FigureOfSamples(const BenchResult& result, F&& value) {
+Spread SpreadOfSamples(const BenchResult& result, F&& value) {
   std::vector<double> values;
   for (const BenchSample& sample : result.samples) values.push_back(value(sample));
-  return FigureOf(std::move(values));
+  return SpreadOf(std::move(values));
 }
 
-void SetFigure(Json& json, const std::string& key, const Figure& figure) {
+void SetSpread(Json& json, const std::string& key, const Spread& figure) {
   json.Set(key, figure.median).Set(key + "_min", figure.min).Set(key + "_max", figure.max);
 }
 
@@ -53,7 +53,7 @@ BenchLine LineOf(const BenchResult& result, const BenchReport& report, const Ben
   line.threads = result.test.threads;
   line.beside = result.test.beside.name();
   using Sample = const BenchSample&;
-  const auto figure = [&](auto&& value) { return FigureOfSamples(result, value); };
+  const auto figure = [&](auto&& value) { return SpreadOfSamples(result, value); };
   line.tok_s = figure([&](Sample s) { return result.tok_s(s); });
   line.gb_s = figure([](Sample s) { return s.work.bytes / s.elapsed / 1e9; });
   line.gop_s = figure([](Sample s) { return s.work.flops() / s.elapsed / 1e9; });
@@ -63,6 +63,7 @@ BenchLine LineOf(const BenchResult& result, const BenchReport& report, const Ben
   line.near.int8_gops = figure([](Sample s) { return s.near().int8_gops; }).median;
   line.near.narrow_gops = figure([](Sample s) { return s.near().narrow_gops; }).median;
   line.near.f32_gops = figure([](Sample s) { return s.near().f32_gops; }).median;
+  line.joules_per_token = result.joules_per_token();
   const BenchSample& median = result.median();
   line.bound = NameOf(ShareOf(median.work, median.elapsed, median.near()).bound);
   const MachineRoof& roof =
@@ -103,6 +104,7 @@ BenchTable TableOf(const std::vector<BenchLine>& lines) {
   const bool beside = std::ranges::any_of(lines, [](const BenchLine& l) { return !l.beside.empty(); });
   const bool kv = std::ranges::any_of(
       lines, [&](const BenchLine& l) { return KvName(l) != KvName(lines.front()); });
+  const bool energy = std::ranges::any_of(lines, [](const BenchLine& l) { return l.joules_per_token.has_value(); });
   using Line = const BenchLine&;
   const auto share = [](const std::optional<double>& value) { return value ? Percent(*value) : "-"; };
   const Column columns[] = {
@@ -112,14 +114,15 @@ BenchTable TableOf(const std::vector<BenchLine>& lines) {
       {"threads", [](Line l) { return StrCat(l.threads); }},
       {"<beside", [](Line l) { return l.beside.empty() ? "-" : l.beside; }, beside},
       {"tok/s", [](Line l) { return Rate(l.tok_s.median); }},
-      {"<min..max", [](Line l) { return Spread(l.tok_s, Rate); }},
+      {"<min..max", [](Line l) { return SpreadText(l.tok_s, Rate); }},
       {"kept %", [&](Line l) { return share(l.kept); }, beside},
       {"/1 thread", [](Line l) { return l.of_one_thread ? Number(*l.of_one_thread, 2) : "-"; }, beside},
       {"GB/s", [](Line l) { return Rate(l.gb_s.median); }, !beside},
       {"GOP/s", [](Line l) { return Rate(l.gop_s.median); }, !beside},
       {"roof %", [](Line l) { return Percent(l.roof_share.median); }},
-      {"<min..max", [](Line l) { return Spread(l.roof_share, Percent); }},
+      {"<min..max", [](Line l) { return SpreadText(l.roof_share, Percent); }},
       {"<bound", [](Line l) { return l.bound; }},
+      {"J/token", [](Line l) { return l.joules_per_token ? Rate(*l.joules_per_token) : "-"; }, energy},
       {"load", [](Line l) { return Number(l.load_average, 1); }},
       {"stolen %", [](Line l) { return Number(100 * l.stolen_share, 1); }},
   };
@@ -164,17 +167,17 @@ std::string CsvOf(const std::vector<BenchLine>& lines) {
       "test,type,isa,cache_type_k,cache_type_v,threads,beside,tok_s,tok_s_min,tok_s_max,gb_s,gb_s_min,"
       "gb_s_max,gop_s,gop_s_min,gop_s_max,roof_share,roof_share_min,roof_share_max,roof_share_of_best,"
       "bound,roof_read_gb_s,roof_cached_gb_s,roof_int8_gops,roof_narrow_gops,roof_f32_gops,load_average,"
-      "stolen_share,kept,of_one_thread\n";
+      "stolen_share,kept,of_one_thread,joules_per_token\n";
   for (const BenchLine& l : lines) {
     out += StrCat(l.test, ",", l.type, ",", l.isa, ",", l.k_type, ",", l.v_type, ",", l.threads, ",",
                   l.beside);
-    for (const Figure* figure : {&l.tok_s, &l.gb_s, &l.gop_s, &l.roof_share}) {
+    for (const Spread* figure : {&l.tok_s, &l.gb_s, &l.gop_s, &l.roof_share}) {
       out += StrCat(",", figure->median, ",", figure->min, ",", figure->max);
     }
     out += StrCat(",", l.roof_share_of_best, ",", l.bound, ",", l.near.read_gb_s, ",",
                   l.near.cached_gb_s, ",", l.near.int8_gops, ",", l.near.narrow_gops, ",",
                   l.near.f32_gops, ",", l.load_average, ",", l.stolen_share);
-    for (const std::optional<double>& value : {l.kept, l.of_one_thread}) {
+    for (const std::optional<double>& value : {l.kept, l.of_one_thread, l.joules_per_token}) {
       out += value ? StrCat(",", *value) : ",";
     }
     out += "\n";
@@ -191,10 +194,10 @@ Json JsonOf(const BenchLine& line) {
       .Set("cache_type_v", line.v_type)
       .Set("threads", line.threads)
       .Set("beside", line.beside);
-  SetFigure(json, "tok_s", line.tok_s);
-  SetFigure(json, "gb_s", line.gb_s);
-  SetFigure(json, "gop_s", line.gop_s);
-  SetFigure(json, "roof_share", line.roof_share);
+  SetSpread(json, "tok_s", line.tok_s);
+  SetSpread(json, "gb_s", line.gb_s);
+  SetSpread(json, "gop_s", line.gop_s);
+  SetSpread(json, "roof_share", line.roof_share);
   json.Set("roof_share_of_best", line.roof_share_of_best)
       .Set("bound", line.bound)
       .Set("roof_read_gb_s", line.near.read_gb_s)
@@ -206,6 +209,7 @@ Json JsonOf(const BenchLine& line) {
       .Set("stolen_share", line.stolen_share);
   if (line.kept) json.Set("kept", *line.kept);
   if (line.of_one_thread) json.Set("of_one_thread", *line.of_one_thread);
+  if (line.joules_per_token) json.Set("joules_per_token", *line.joules_per_token);
   return json;
 }
 

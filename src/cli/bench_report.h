@@ -17,13 +17,14 @@ struct BenchLine {
   std::string test, type, isa, k_type, v_type;
   uint32_t threads = 1;
   std::string beside;  // "", "1:pin", "3"
-  Figure tok_s, gb_s, gop_s;
-  Figure roof_share;             // of the roofs measured just before and after each run
+  Spread tok_s, gb_s, gop_s;
+  Spread roof_share;             // of the roofs measured just before and after each run
   double roof_share_of_best = 0;  // of the best roofs seen at any time
   std::string bound;
   kernels::Roof near;          // medians of those before and after
   double load_average = 0;     // the highest at the end of a run
   double stolen_share = 0;     // of all CPUs' time during the runs
+  std::optional<double> joules_per_token;  // of the CPU's packages, where they are counted
   std::optional<double> kept;  // of the speed of the same test alone
   std::optional<double> of_one_thread;  // over that of one thread beside the same processes
 };

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/rapl.h"
 #include "base/thread_pool.h"
 #include "cli/machine_state.h"
 #include "model/random_weights.h"
@@ -70,6 +71,7 @@ class Bench {
     SetDepth(engine, test);
     engine.ResetCounters();
     const MachineState state = ReadMachineState();
+    const double joules = energy_.Joules();
     const Seconds start = Now();
     if (test.prompt > 0) {
       Prefill(engine, FirstSlot(test), test.depth + test.prompt, 1);
@@ -77,6 +79,7 @@ class Bench {
       for (uint32_t i = 0; i < test.generate; ++i) DecodeOne(engine, test);
     }
     sample.elapsed = Now() - start;
+    sample.joules = energy_.Joules() - joules;
     const MachineState end = ReadMachineState();
     neighbours_.Be({});
     roof_is_of_ = nullptr;
@@ -104,11 +107,12 @@ class Bench {
     std::vector<MachineRoof> roofs;
     for (const auto& [threads, team] : teams_) {
       roofs.push_back(team.roof);
-      roofs.back().read_gb_s_median = FigureOf(team.reads).median;
+      roofs.back().read_gb_s_median = SpreadOf(team.reads).median;
     }
     return roofs;
   }
   const kernels::RoofProbe& probe() const { return probe_; }
+  const EnergyCounter& energy() const { return energy_; }
 
  private:
   struct Team {
@@ -174,6 +178,7 @@ class Bench {
   const uint32_t slots_;  // of each depth
   Neighbours neighbours_;           // first: forked before the large memory below
   kernels::RoofProbe probe_;
+  EnergyCounter energy_;
   kernels::Roof roof_;               // measured last,
   const Team* roof_is_of_ = nullptr;  // of this team; null when something ran since
   std::map<uint32_t, Team> teams_;  // by number of threads
@@ -204,7 +209,7 @@ const char* NameOf(Bound bound) {
   return bound == Bound::kMemory ? "memory" : bound == Bound::kCache ? "cache" : "compute";
 }
 
-Figure FigureOf(std::vector<double> values) {
+Spread SpreadOf(std::vector<double> values) {
   EDGEWISE_CHECK(!values.empty());
   std::ranges::sort(values);
   const size_t middle = values.size() / 2;
@@ -263,6 +268,14 @@ double BenchResult::tok_s(const BenchSample& sample) const {
   return static_cast<double>(test.tokens()) / sample.elapsed.value();
 }
 
+std::optional<double> BenchResult::joules_per_token() const {
+  std::vector<double> joules;
+  for (const BenchSample& sample : samples) joules.push_back(sample.joules / static_cast<double>(test.tokens()));
+  const double median = SpreadOf(std::move(joules)).median;
+  if (median <= 0) return {};
+  return median;
+}
+
 const BenchSample& BenchResult::median() const {
   EDGEWISE_CHECK(!samples.empty());
   std::vector<const BenchSample*> sorted;
@@ -310,6 +323,7 @@ BenchReport RunBench(const Model& model, const BenchPlan& plan,
     for (size_t i = order.size() - 1; i > 0; --i) std::swap(order[i], order[bits.Next() % (i + 1)]);
   }
   report.roofs = bench.Roofs();
+  report.no_energy = bench.energy().why_not();
   report.probe_bytes = bench.probe().bytes();
   report.probe_fits_cache = bench.probe().fits_cache();
   return report;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,7 @@ struct BenchSample {
   kernels::Roof before, after;
   double load_average = 0;  // at its end
   Seconds stolen;           // of all CPUs, meanwhile
+  double joules = 0;        // of the CPU's packages (base/rapl.h); 0 where nothing counts them
 
   kernels::Roof near() const;  // the mean of before and after
 };
@@ -82,6 +84,8 @@ struct BenchResult {
   std::vector<KernelUse> kernels;    // of its matrix products, by role, each once
 
   double tok_s(const BenchSample& sample) const;
+  // The median of the runs; nothing where no energy is counted.
+  std::optional<double> joules_per_token() const;
   const BenchSample& median() const;  // by time
 };
 
@@ -102,6 +106,7 @@ struct BenchReport {
   std::vector<MachineRoof> roofs;    // by number of threads
   uint64_t probe_bytes = 0;
   bool probe_fits_cache = false;  // its GB/s are partly those of a cache
+  std::string no_energy;          // why no energy was measured; "" when it was
 };
 
 // The engine that the plan needs for one number of threads. Throws Error(kUsage) as
@@ -118,9 +123,9 @@ BenchReport RunBench(const Model& model, const BenchPlan& plan,
 std::array<Work, kRoles> WorkOf(const Counters& counters, const Model& model, const Step& step);
 
 // The least, the middle and the largest of some values. Requires one at least.
-struct Figure {
+struct Spread {
   double median = 0, min = 0, max = 0;
 };
-Figure FigureOf(std::vector<double> values);
+Spread SpreadOf(std::vector<double> values);
 
 }  // namespace edgewise

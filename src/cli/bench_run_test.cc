@@ -43,8 +43,8 @@ TEST(ShareOf, WeightsInACacheAreHeldAgainstTheCache) {
 
 TEST(ShareOf, NothingDoneIsNoShare) { EXPECT_EQ(ShareOf({}, Seconds(1), kRoof).share, 0); }
 
-TEST(FigureOf, MedianOfAnEvenNumberLiesBetween) {
-  const Figure odd = FigureOf({3, 1, 2}), even = FigureOf({4, 1, 2, 3});
+TEST(SpreadOf, MedianOfAnEvenNumberLiesBetween) {
+  const Spread odd = SpreadOf({3, 1, 2}), even = SpreadOf({4, 1, 2, 3});
   EXPECT_EQ(odd.median, 2);
   EXPECT_EQ(odd.min, 1);
   EXPECT_EQ(odd.max, 3);

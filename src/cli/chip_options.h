@@ -12,6 +12,10 @@
 
 namespace edgewise {
 
+// The folders of files of a kind, "chips" or "devices": the one that the environment's `variable` names,
+// <program>/../share/edgewise/KIND, that of the source tree this program was built from.
+std::vector<std::string> FoldersOf(const char* kind, const char* variable);
+
 // The named chips: in $EDGEWISE_CHIPS, <program>/../share/edgewise/chips, or the source tree this program was
 // built from.
 ChipCatalog NamedChips();

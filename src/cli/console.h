@@ -34,6 +34,9 @@ class InterruptGuard {
 // "auto" (a terminal, and NO_COLOR is not set), "never", "always". For stdout.
 bool WantsColor(const std::string& choice);
 
+// Of the terminal that stdout is; no limit (SIZE_MAX) when it is none.
+size_t TerminalColumns();
+
 // A bar on stderr for what takes longer than two seconds; nothing when stderr is no terminal.
 class Progress {
  public:

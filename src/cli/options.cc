@@ -7,6 +7,7 @@
 #include "base/cpus.h"
 #include "base/error.h"
 #include "cli/console.h"
+#include "quant/recipe.h"
 
 namespace edgewise {
 namespace {
@@ -102,6 +103,19 @@ LoadedModel::LoadedModel(const std::string& path, bool check_tensors)
   if (check_tensors) CheckTensors(file);
 }
 
+std::string WeightTypeOf(const Gguf& file, const Model& model) {
+  const int64_t file_type = file.Integer("general.file_type", -1);
+  const Recipe* recipe =
+      file_type >= 0 ? FindRecipeByFileType(static_cast<uint32_t>(file_type)) : nullptr;
+  if (recipe != nullptr) return recipe->name;
+  std::vector<uint64_t> bytes(256, 0);
+  for (const Weight& weight : model.weights()) {
+    bytes[static_cast<size_t>(weight.type)] += weight.bytes();
+  }
+  const auto most = std::max_element(bytes.begin(), bytes.end()) - bytes.begin();
+  return NameOf(static_cast<DType>(most));
+}
+
 void CheckTensors(const Gguf& file) {
   Progress progress("checking");
   uint64_t done = 0;
@@ -131,7 +145,7 @@ void NoteLongContext(const Model& model, const EngineOptions& resolved) {
 MemoryPlan CheckedPlan(const LoadedModel& loaded, const EngineOptions& resolved,
                        const SamplerOptions& sampler, bool force) {
   const MemoryPlan plan =
-      PlanMemory(loaded.file, loaded.model, resolved, loaded.tokenizer->MemoryBytes(),
+      PlanMemory(FactsOf(loaded.file), loaded.model, resolved, loaded.tokenizer->MemoryBytes(),
                  Sampler::MemoryBytes(sampler, loaded.model.config().vocab));
   if (!force) CheckPlan(plan, loaded.model, resolved);
   return plan;

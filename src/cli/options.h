@@ -53,6 +53,9 @@ struct LoadedModel {
   std::unique_ptr<const Tokenizer> tokenizer;
 };
 
+// "Q4_K_M": what the file says it is, else the type that most bytes have.
+std::string WeightTypeOf(const Gguf& file, const Model& model);
+
 // Looks for NaN and infinite weights; throws Error(kBadFile) naming tensor and row. Shows progress.
 void CheckTensors(const Gguf& file);
 

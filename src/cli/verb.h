@@ -44,7 +44,7 @@ struct Verb {
 };
 
 extern const Verb kRunVerb, kChatVerb, kInspectVerb, kTokenizeVerb, kBenchVerb, kEvalVerb,
-    kQuantizeVerb, kSynthVerb, kChipsVerb, kChipVerb;
+    kQuantizeVerb, kSynthVerb, kPlanVerb, kCompareVerb, kDevicesVerb, kChipsVerb, kChipVerb;
 // Parts of `chip`: verb_chip.cc has their table.
 extern const Verb kChipMatmulVerb, kChipTableVerb, kChipExplainVerb, kChipTraceVerb, kChipEmitVerb,
     kChipFeasibilityVerb, kChipSweepVerb, kChipZerosVerb;

@@ -17,7 +17,6 @@
 #include "cli/machine_state.h"
 #include "cli/options.h"
 #include "cli/verb.h"
-#include "quant/recipe.h"
 
 namespace edgewise {
 namespace {
@@ -92,20 +91,6 @@ std::vector<BenchTest> TestsOf(const BenchFlags& flags) {
   return tests;
 }
 
-// What the file says it is, else the type that most bytes have.
-std::string WeightTypeOf(const LoadedModel& loaded) {
-  const int64_t file_type = loaded.file.Integer("general.file_type", -1);
-  const Recipe* recipe =
-      file_type >= 0 ? FindRecipeByFileType(static_cast<uint32_t>(file_type)) : nullptr;
-  if (recipe != nullptr) return recipe->name;
-  std::vector<uint64_t> bytes(256, 0);
-  for (const Weight& weight : loaded.model.weights()) {
-    bytes[static_cast<size_t>(weight.type)] += weight.bytes();
-  }
-  const auto most = std::max_element(bytes.begin(), bytes.end()) - bytes.begin();
-  return NameOf(static_cast<DType>(most));
-}
-
 struct Measured {
   BenchReport report;
   BenchSetup setup;
@@ -126,11 +111,12 @@ void PrintText(const BenchFlags& flags, const Measured& measured) {
   Write(out);
   std::fprintf(stderr,
                "measured in %.1f s, medians of %u; %s, %s; load average %.2f before, %.2f after, "
-               "%.1f s of CPU stolen\n",
+               "%.1f s of CPU stolen%s\n",
                measured.elapsed.value(), flags.rounds(), CpuName().c_str(),
                NameOf(kernels::Kernels().isa), measured.before.load_average,
                measured.after.load_average,
-               (measured.after.stolen - measured.before.stolen).value());
+               (measured.after.stolen - measured.before.stolen).value(),
+               measured.report.no_energy.empty() ? "" : "; no energy counter");
 }
 
 void PrintJson(const BenchFlags& flags, const LoadedModel& loaded, const Measured& measured) {
@@ -170,6 +156,7 @@ void PrintJson(const BenchFlags& flags, const LoadedModel& loaded, const Measure
       .Set("elapsed_s", measured.elapsed.value())
       .Set("probe_bytes", report.probe_bytes)
       .Set("probe_fits_cache", report.probe_fits_cache)
+      .Set("no_energy", report.no_energy)
       .Set("roof", JsonOf(report.roofs.back()))
       .Set("roofs", std::move(roofs))
       .Set("results", std::move(results));
@@ -211,7 +198,7 @@ int Bench(const BenchFlags& flags) {
   const InterruptGuard interrupt;
   Progress progress("measuring");
   Measured measured;
-  measured.setup = {.type = WeightTypeOf(loaded),
+  measured.setup = {.type = WeightTypeOf(loaded.file, loaded.model),
                     .isa = NameOf(kernels::Kernels().isa),
                     .k_type = flags.k_type,
                     .v_type = flags.v_type};

@@ -1,6 +1,3 @@
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <charconv>
 #include <cstdio>
 #include <optional>
@@ -27,13 +24,6 @@ double PeakGops(const ChipDesign& d) {
   return 2e-9 * static_cast<double>(PeakMacs(d)) * d.chips * d.clock_hz;
 }
 
-// Of the terminal; no limit when stdout is none.
-size_t Columns() {
-  winsize size = {};
-  if (isatty(STDOUT_FILENO) == 0 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return SIZE_MAX;
-  return size.ws_col;
-}
-
 // One line a chip; without what it is on a terminal that is too narrow for that.
 std::string CatalogText(const std::vector<ChipDesign>& designs) {
   const auto table = [&](bool with_summary) {
@@ -51,7 +41,7 @@ std::string CatalogText(const std::vector<ChipDesign>& designs) {
     longest = std::max(longest, end - at);
     at = end + 1;
   }
-  return longest <= Columns() ? wide : narrow;
+  return longest <= TerminalColumns() ? wide : narrow;
 }
 
 std::vector<ChipDesign> AllDesigns() {

@@ -44,7 +44,7 @@ struct Inspected {
 };
 
 MemoryPlan PlanOf(const Inspected& in, const EngineOptions& resolved) {
-  return PlanMemory(in.file, *in.model, resolved, Tokenizer::PlanMemoryBytes(in.file),
+  return PlanMemory(FactsOf(in.file), *in.model, resolved, Tokenizer::PlanMemoryBytes(in.file),
                     Sampler::MemoryBytes({}, in.model->config().vocab));
 }
 

@@ -1,73 +1,26 @@
-#include <algorithm>
 #include <cstdio>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "base/error.h"
 #include "cli/console.h"
+#include "cli/custom_shape.h"
 #include "cli/json.h"
 #include "cli/options.h"
 #include "cli/table.h"
 #include "cli/verb.h"
-#include "model/architecture.h"
 #include "model/synth.h"
 
 namespace edgewise {
 namespace {
-
-constexpr const char* kCustom = "custom";
 
 struct SynthFlags {
   std::string shape, output, type = "Q4_0";
   uint64_t seed = 1;
   uint32_t threads = 0;
   bool pure = false, json = false;
-  // What changes the shape.
-  std::optional<std::string> architecture;
-  std::optional<uint32_t> width, layers, heads, kv_heads, head_dim, ffn, vocab, context;
-  bool tied = false, untied = false;
+  ShapeChanges changes;
 };
-
-// A shape all by flags; what is not given follows from what is.
-ModelShape CustomShape(const SynthFlags& flags) {
-  if (!flags.width || !flags.layers || !flags.heads) {
-    throw Error(ErrorCode::kUsage, "a custom shape needs --width, --layers and --heads");
-  }
-  ModelShape shape;
-  ModelConfig& c = shape.config;
-  c.architecture = "llama";
-  c.name = kCustom;
-  c.vocab = 32000;
-  c.context = 2048;
-  c.heads = *flags.heads;
-  c.kv_heads = c.heads;
-  c.head_dim = *flags.width / std::max(1u, c.heads);
-  // Llama's ratio of 8/3, to the next multiple of 256.
-  c.ffn = static_cast<uint32_t>((uint64_t{*flags.width} * 8 / 3 + 255) / 256 * 256);
-  return shape;
-}
-
-ModelShape ShapeOf(const SynthFlags& flags) {
-  ModelShape shape = flags.shape == kCustom ? CustomShape(flags) : ShapeNamed(flags.shape);
-  ModelConfig& c = shape.config;
-  if (flags.architecture) c.architecture = *flags.architecture;
-  c.rope.interleaved = ArchitectureNamed(c.architecture, "--arch").interleaved_rope;
-  c.width = flags.width.value_or(c.width);
-  c.layers = flags.layers.value_or(c.layers);
-  c.heads = flags.heads.value_or(c.heads);
-  c.kv_heads = flags.kv_heads.value_or(c.kv_heads);
-  c.head_dim = flags.head_dim.value_or(c.head_dim);
-  c.ffn = flags.ffn.value_or(c.ffn);
-  c.vocab = flags.vocab.value_or(c.vocab);
-  c.context = flags.context.value_or(c.context);
-  c.rope.dims = c.head_dim;
-  if (flags.tied && flags.untied) {
-    throw Error(ErrorCode::kUsage, "--tied and --untied contradict each other");
-  }
-  if (flags.tied || flags.untied) shape.tied_output = flags.tied;
-  return shape;
-}
 
 void Print(const SynthFlags& flags, const SynthReport& report, Seconds elapsed) {
   for (const std::string& note : report.notes) std::printf("%s\n", note.c_str());
@@ -95,7 +48,7 @@ void PrintJson(const SynthFlags& flags, const SynthReport& report, Seconds elaps
 }
 
 int Synth(const SynthFlags& flags) {
-  const ModelShape shape = ShapeOf(flags);
+  const ModelShape shape = ShapeOf(flags.shape, flags.changes);
   WriteJob job("writing");
   const SynthOptions options = {
       .type = flags.type,
@@ -127,17 +80,17 @@ VerbMain Add(Flags& flags) {
   flags.Add("-t,--threads", options->threads, "N", "worker threads; 0: one per core");
   flags.AddSwitch("--json", options->json, "one JSON document instead of the summary");
   flags.Group("Shape");
-  flags.Add("--arch", options->architecture, "NAME", "llama, qwen2 or qwen3");
-  flags.Add("--width", options->width, "N", "of the residual stream");
-  flags.Add("--layers", options->layers, "N", "layers");
-  flags.Add("--heads", options->heads, "N", "query heads");
-  flags.Add("--kv-heads", options->kv_heads, "N", "key and value heads");
-  flags.Add("--head-dim", options->head_dim, "N", "values of a head");
-  flags.Add("--ffn", options->ffn, "N", "values of the feed-forward layer");
-  flags.Add("--vocab", options->vocab, "N", "tokens");
-  flags.Add("-c,--context", options->context, "N", "positions that the file says it is made for");
-  flags.AddSwitch("--tied", options->tied, "the embedding is the output matrix too");
-  flags.AddSwitch("--untied", options->untied, "the output matrix is one of its own");
+  flags.Add("--arch", options->changes.architecture, "NAME", "llama, qwen2 or qwen3");
+  flags.Add("--width", options->changes.width, "N", "of the residual stream");
+  flags.Add("--layers", options->changes.layers, "N", "layers");
+  flags.Add("--heads", options->changes.heads, "N", "query heads");
+  flags.Add("--kv-heads", options->changes.kv_heads, "N", "key and value heads");
+  flags.Add("--head-dim", options->changes.head_dim, "N", "values of a head");
+  flags.Add("--ffn", options->changes.ffn, "N", "values of the feed-forward layer");
+  flags.Add("--vocab", options->changes.vocab, "N", "tokens");
+  flags.Add("-c,--context", options->changes.context, "N", "positions that the file says it is made for");
+  flags.AddSwitch("--tied", options->changes.tied, "the embedding is the output matrix too");
+  flags.AddSwitch("--untied", options->changes.untied, "the output matrix is one of its own");
   return [options] { return Synth(*options); };
 }
 

@@ -6,7 +6,8 @@ std::span<const Verb* const> AllVerbs() {
   static constexpr const Verb* kVerbs[] = {
       &kRunVerb,  &kChatVerb,     &kInspectVerb, &kTokenizeVerb,
       &kEvalVerb, &kQuantizeVerb, &kSynthVerb,   &kBenchVerb,
-      &kChipVerb, &kChipsVerb,
+      &kPlanVerb, &kCompareVerb,  &kDevicesVerb, &kChipVerb,
+      &kChipsVerb,
   };
   return kVerbs;
 }

@@ -16,10 +16,10 @@ constexpr uint64_t kCodeBytes = 5248 << 10;
 // A tensor's name and its share of the tables beyond their fixed-size entries.
 constexpr uint64_t kNameBytes = 32;
 
-uint64_t TableBytes(const Gguf& file, const Model& model, const EngineOptions& options) {
+uint64_t TableBytes(const FileFacts& file, const Model& model, const EngineOptions& options) {
   const uint64_t index = sizeof(uint32_t);
-  uint64_t bytes = file.entries().size() * (sizeof(GgufEntry) + index);
-  bytes += file.tensors().size() * (sizeof(GgufTensor) + index);
+  uint64_t bytes = file.entries * (sizeof(GgufEntry) + index);
+  bytes += file.tensors * (sizeof(GgufTensor) + index);
   bytes += model.weights().size() * (sizeof(Weight) + kNameBytes);
   bytes += model.layers().size() * sizeof(LayerWeights);
   bytes += uint64_t{2} * options.context * sizeof(TokenId);  // the generator's text
@@ -90,11 +90,11 @@ std::string Advice(const MemoryPlan& plan, const Model& model, const EngineOptio
 
 }  // namespace
 
-MemoryPlan PlanMemory(const Gguf& file, const Model& model, const EngineOptions& resolved,
+MemoryPlan PlanMemory(const FileFacts& file, const Model& model, const EngineOptions& resolved,
                       uint64_t tokenizer_bytes, uint64_t sampler_bytes) {
   const EngineMemory memory = PlanEngineMemory(model, resolved);
-  return {.mapped = resolved.huge_pages ? 0 : file.file_bytes(),
-          .copied = resolved.huge_pages ? file.file_bytes() : 0,
+  return {.mapped = resolved.huge_pages ? 0 : file.bytes,
+          .copied = resolved.huge_pages ? file.bytes : 0,
           .code = kCodeBytes,
           .kv = memory.kv,
           .scratch = memory.scratch,

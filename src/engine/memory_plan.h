@@ -28,7 +28,15 @@ struct MemoryPlan {
   uint64_t total() const { return mapped + code + private_bytes(); }
 };
 
-MemoryPlan PlanMemory(const Gguf& file, const Model& model, const EngineOptions& resolved,
+// What a plan asks of a model's file, which need not exist.
+struct FileFacts {
+  uint64_t bytes = 0, entries = 0, tensors = 0;
+};
+inline FileFacts FactsOf(const Gguf& file) {
+  return {file.file_bytes(), file.entries().size(), file.tensors().size()};
+}
+
+MemoryPlan PlanMemory(const FileFacts& file, const Model& model, const EngineOptions& resolved,
                       uint64_t tokenizer_bytes, uint64_t sampler_bytes);
 
 // Throws Error(kLimit), with the figures and what to change (a context that would fit, a smaller KV

@@ -7,29 +7,27 @@ namespace {
 
 constexpr uint64_t kFloat = sizeof(float);
 
-OpCost AttentionCost(const Op& op, const Step& step) {
+}  // namespace
+
+OpCost AttentionCost(const Op& op, const Sequence& s) {
   const AttentionShape& a = op.attention;
   const uint64_t position_bytes =
       a.kv_heads * (KvRowBytes(a.k_type, a.head_dim) + KvRowBytes(a.v_type, a.head_dim));
   uint64_t pairs = 0, positions_read = 0;
-  for (const Sequence& s : step.sequences) {
-    for (uint32_t r = 0; r < s.rows; ++r) {
-      const uint32_t position = s.kv_len + r;
-      pairs += position + 1 - FirstVisible(position, a.window);
-    }
-    for (uint32_t first = 0; first < s.rows; first += kQueryBlock) {
-      const uint32_t last = std::min(first + kQueryBlock, s.rows) - 1;
-      positions_read += s.kv_len + last + 1 - FirstVisible(s.kv_len + first, a.window);
-    }
+  for (uint32_t r = 0; r < s.rows; ++r) {
+    const uint32_t position = s.kv_len + r;
+    pairs += position + 1 - FirstVisible(position, a.window);
+  }
+  for (uint32_t first = 0; first < s.rows; first += kQueryBlock) {
+    const uint32_t last = std::min(first + kQueryBlock, s.rows) - 1;
+    positions_read += s.kv_len + last + 1 - FirstVisible(s.kv_len + first, a.window);
   }
   OpCost cost;
   cost.flops = Flops(4 * pairs * a.heads * a.head_dim);
   cost.kv_read = Bytes(positions_read * position_bytes);
-  cost.activation_bytes = Bytes(2 * kFloat * op.m * op.n);
+  cost.activation_bytes = Bytes(2 * kFloat * s.rows * op.n);
   return cost;
 }
-
-}  // namespace
 
 OpCost CostOf(const Model& model, const Op& op, const Step& step) {
   OpCost cost;
@@ -60,7 +58,7 @@ OpCost CostOf(const Model& model, const Op& op, const Step& step) {
       break;
     }
     case OpKind::kAttention:
-      cost = AttentionCost(op, step);
+      for (const Sequence& s : step.sequences) cost += AttentionCost(op, s);
       break;
     case OpKind::kSwiGlu:
     case OpKind::kAdd:

@@ -42,6 +42,8 @@ struct OpCost {
 
 OpCost CostOf(const Model& model, const Op& op, const Step& step);
 OpCost CostOf(const Model& model, const Step& step);
+// The part of one sequence in an attention operator (first_row does not matter).
+OpCost AttentionCost(const Op& op, const Sequence& sequence);
 
 // Positions that a query at `position` sees: [first, position].
 inline uint32_t FirstVisible(uint32_t position, uint32_t window) {

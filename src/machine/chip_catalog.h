@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "machine/chip.h"
+#include "machine/named_files.h"
 
 namespace edgewise {
 
 class ChipCatalog {
  public:
   // Folders of chip files, best first: the first that has a name gives the chip. Folders need not exist.
-  explicit ChipCatalog(std::vector<std::string> folders) : folders_(std::move(folders)) {}
+  explicit ChipCatalog(std::vector<std::string> folders) : files_(std::move(folders)) {}
 
   // The chip of this name, or of this file when it ends in .toml. The base of a file is looked for beside it,
   // then in the folders. Throws Error(kNotFound) for an unknown name (saying the nearest, and all), a file
@@ -23,21 +24,13 @@ class ChipCatalog {
   std::string FileOf(const std::string& name_or_path) const;
 
   // All names, sorted.
-  std::vector<std::string> Names() const;
+  std::vector<std::string> Names() const { return files_.Names(); }
 
  private:
   ChipDesign Load(const std::string& path, std::vector<std::string>& open) const;
-  // The file of a name: in `beside` when that is not empty and has it, then in the folders; "" if nowhere.
-  std::string PathOf(std::string_view name, const std::string& beside) const;
   [[noreturn]] void RefuseName(std::string_view name) const;
 
-  std::vector<std::string> folders_;
+  NamedFiles files_;
 };
-
-// Where chip files are looked for: `chosen` (what EDGEWISE_CHIPS says, "" when it is not set),
-// share/edgewise/chips beside the folder `program` that the running program is in, chips/ of the source tree
-// it was built from. What is "" is left out.
-std::vector<std::string> ChipFolders(std::string_view chosen, std::string_view program,
-                                     std::string_view source_tree);
 
 }  // namespace edgewise

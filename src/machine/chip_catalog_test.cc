@@ -112,11 +112,5 @@ TEST(ChipCatalog, FilesThatAreTooLongAreRefusedUnread) {
   EXPECT_THAT(Refusal(ChipCatalog({folder / "a"}), "x"), HasSubstr("a chip file has at most 65536"));
 }
 
-TEST(ChipCatalog, FoldersInOrder) {
-  EXPECT_THAT(ChipFolders("/own", "/opt/edgewise/bin", "/src/edgewise"),
-              ElementsAre("/own", "/opt/edgewise/share/edgewise/chips", "/src/edgewise/chips"));
-  EXPECT_THAT(ChipFolders("", "", "/src"), ElementsAre("/src/chips"));
-}
-
 }  // namespace
 }  // namespace edgewise

@@ -181,12 +181,6 @@ const Field& FieldNamed(std::string_view name) {
 
 // ---- files ----
 
-[[noreturn]] void Fail(const std::string& file, const toml::node* node, const std::string& what) {
-  const uint32_t line = node == nullptr ? 0 : node->source().begin.line;
-  throw Error(ErrorCode::kUsage,
-              StrCat(Printable(file, 200), line == 0 ? "" : StrCat(":", line), ": ", what));
-}
-
 // "rows" at the top and "row" in [array] both meant array.rows.
 std::string MeantBy(std::string_view table, std::string_view key) {
   std::vector<std::string> names = {"base", "summary", "source"};
@@ -209,27 +203,19 @@ std::string MeantBy(std::string_view table, std::string_view key) {
   return StrCat(": known are ", list);
 }
 
-std::string TextAt(const std::string& file, const toml::table& root, const char* key) {
-  const toml::node* node = root.get(key);
-  if (node == nullptr) return "";
-  const auto value = node->value_exact<std::string>();
-  if (!value) Fail(file, node, StrCat(key, " must be a text in quotes"));
-  return *value;
-}
-
 void ReadTable(const std::string& file, const std::string& name, const toml::table& table,
                ChipDesign& design) {
   for (const auto& [key, node] : table) {
     const std::string full = StrCat(name, ".", key.str());
     const auto field = std::ranges::find(kFields, full, &Field::name);
     if (field == std::end(kFields)) {
-      Fail(file, &node, StrCat("[", name, "] has no key '", Printable(key.str()), "'",
-                               MeantBy(name, key.str())));
+      FailAt(file, &node,
+             StrCat("[", name, "] has no key '", Printable(key.str()), "'", MeantBy(name, key.str())));
     }
     try {
       Assign(design, *field, ScalarOf(node));
     } catch (const Error& error) {
-      Fail(file, &node, error.message());
+      FailAt(file, &node, error.message());
     }
   }
 }
@@ -265,9 +251,9 @@ ChipDesign ParseChip(std::string_view text, const std::string& file,
     const std::string name(key.str());
     if (name == "base" || name == "summary" || name == "source") continue;
     if (!IsTable(name)) {
-      Fail(file, &node, StrCat("unknown key '", Printable(name), "'", MeantBy("", name)));
+      FailAt(file, &node, StrCat("unknown key '", Printable(name), "'", MeantBy("", name)));
     }
-    if (!node.is_table()) Fail(file, &node, StrCat(name, " must be a table: [", name, "]"));
+    if (!node.is_table()) FailAt(file, &node, StrCat(name, " must be a table: [", name, "]"));
   }
   const std::string base = TextAt(file, root, "base");
   ChipDesign design;
@@ -275,11 +261,11 @@ ChipDesign ParseChip(std::string_view text, const std::string& file,
     try {
       design = find_base(base);
     } catch (const Error& error) {
-      Fail(file, root.get("base"), StrCat("base: ", error.message()));
+      FailAt(file, root.get("base"), StrCat("base: ", error.message()));
     }
     design.summary = StrCat(design.name, ", changed");
   } else if (!root["array"]["kind"]) {
-    Fail(file, nullptr, "it has neither a base nor array.kind: which chip is it?");
+    FailAt(file, nullptr, "it has neither a base nor array.kind: which chip is it?");
   }
   design.name = std::filesystem::path(file).stem().string();
   if (const std::string summary = TextAt(file, root, "summary"); !summary.empty()) design.summary = summary;
@@ -292,7 +278,7 @@ ChipDesign ParseChip(std::string_view text, const std::string& file,
   } catch (const Error& error) {  // which begins with the field's name
     const toml::node_view<const toml::node> field =
         root.at_path(std::string_view(error.message()).substr(0, error.message().find(' ')));
-    Fail(file, field.node(), error.message());
+    FailAt(file, field.node(), error.message());
   }
   return design;
 }

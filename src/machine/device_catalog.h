@@ -6,19 +6,28 @@
 
 #include "machine/chip_catalog.h"
 #include "machine/device.h"
+#include "machine/named_files.h"
 
 namespace edgewise {
 
 class DeviceCatalog {
  public:
-  DeviceCatalog(std::vector<std::string> folders, ChipCatalog chips);
+  // Folders of device files, best first. A name of a device hides a chip of the same name.
+  DeviceCatalog(std::vector<std::string> folders, ChipCatalog chips)
+      : files_(std::move(folders)), chips_(std::move(chips)) {}
 
-  // A device, chip or file (*.toml). Throws Error(kNotFound) naming the nearest, and as ParseDevice does.
+  // A device, a chip, or a file of one (*.toml). Throws Error(kNotFound) naming the nearest, and as
+  // ParseDevice and ChipCatalog::Find do.
   Device Find(const std::string& name_or_path) const;
-  std::vector<std::string> Names() const;  // of devices, sorted; chips are not among them
+  // The file that Find would read; "" when there is none.
+  std::string FileOf(const std::string& name_or_path) const;
+  std::vector<std::string> Names() const { return files_.Names(); }  // of devices, sorted
+  std::vector<std::string> ChipNames() const { return chips_.Names(); }
 
  private:
-  std::vector<std::string> folders_;
+  [[noreturn]] void RefuseName(std::string_view name) const;
+
+  NamedFiles files_;
   ChipCatalog chips_;
 };
 

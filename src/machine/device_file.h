@@ -10,8 +10,9 @@
 //   bytes = 4e9
 //   bytes_s = { value = 12.8e9, from = "vendor", source = "LPDDR4-3200, 32 bits" }
 //
-// A figure is a number (then its provenance is "stated") or a table of value, from, source, and, where a source
-// document says something else, claimed and claimed_by.
+// A figure is a number (then its provenance is "stated") or a table of value, from, source, and, where a
+// source document says something, claimed, claimed_by and the verdict on it. docs/devices.md explains every
+// key.
 #pragma once
 
 #include <string>
@@ -22,10 +23,11 @@
 namespace edgewise {
 
 inline constexpr size_t kMostDeviceFileBytes = 256 << 10;
-// Throws Error(kUsage) with file, line, key and reason for anything but a valid device; Error(kLimit) for too long
-// a file. Named after the file.
+// Throws Error(kUsage) with file, line, key and reason for anything but a valid device; Error(kLimit) for too
+// long a file. Named after the file.
 Device ParseDevice(std::string_view text, const std::string& file);
-// A file that ParseDevice reads back as the same device (not of chips).
+// A file that ParseDevice reads back as the same device but for its name. Not of chips. Throws as
+// CheckDevice.
 std::string WriteDevice(const Device& device);
 
 }  // namespace edgewise

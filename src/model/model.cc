@@ -111,18 +111,46 @@ Model Model::FromGguf(const Gguf& file) {
   return model;
 }
 
-Model Model::FromShape(const ModelConfig& config, DType matrix, bool tied_output) {
+Model Model::FromShape(const ModelConfig& config, bool tied_output, bool rope_factors,
+                       FunctionRef<DType(const Slot& slot)> type_of) {
   Model model(config);
   for (const Slot& slot : model.Slots(ArchitectureNamed(config.architecture, "shape"))) {
     const bool wanted = slot.presence == Presence::kRequired ||
-                        (slot.id == &model.head_.weight && !tied_output);
+                        (slot.id == &model.head_.weight && !tied_output) ||
+                        (slot.id == &model.rope_factors_ && rope_factors);
     if (!wanted) continue;
     *slot.id = static_cast<TensorId>(model.weights_.size());
-    const DType type = slot.rows == 1 ? DType::kF32 : matrix;
-    model.weights_.push_back({slot.name, type, slot.rows, slot.k, nullptr});
+    model.weights_.push_back({slot.name, type_of(slot), slot.rows, slot.k, nullptr});
   }
   if (model.head_.weight == TensorId::kNone) model.head_.weight = model.embedding_;
   return model;
+}
+
+Model Model::FromShape(const ModelConfig& config, DType matrix, bool tied_output) {
+  return FromShape(config, tied_output, false,
+                   [&](const Slot& slot) { return slot.rows == 1 ? DType::kF32 : matrix; });
+}
+
+Model Model::FromShape(const ModelShape& shape, TensorTypes& types) {
+  CheckShape(shape);
+  return FromShape(shape.config, shape.tied_output, shape.llama3_rope_factor > 0, [&](const Slot& slot) {
+    return types.For({slot.name, slot.rows == 1 ? 1u : 2u, slot.k}, DType::kF32);
+  });
+}
+
+Model Model::FromShape(const ModelShape& shape, std::string_view recipe) {
+  CheckShape(shape);
+  TensorTypes types(recipe, false, RecipeModelOf(shape));
+  return FromShape(shape, types);
+}
+
+uint64_t Model::PlaceWeights(const std::byte* data) {
+  uint64_t at = 0;
+  for (Weight& weight : weights_) {
+    weight.data = data == nullptr ? nullptr : data + at;
+    at += (weight.bytes() + 63) / 64 * 64;
+  }
+  return at;
 }
 
 void Model::CheckIntact() const {

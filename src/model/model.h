@@ -7,9 +7,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "gguf/gguf.h"
 #include "model/architecture.h"
 #include "model/config.h"
+#include "model/shapes.h"
+#include "model/tensor_types.h"
 #include "quant/dtype.h"
 
 namespace edgewise {
@@ -54,8 +57,17 @@ class Model {
   // The same table for a model that exists as shapes only: matrices of `matrix` type, vectors F32;
   // no output matrix when tied. qk_norm and biases as the architecture has them.
   static Model FromShape(const ModelConfig& config, DType matrix, bool tied_output);
+  // As a file of this recipe (quant/recipe.h) has it, to the byte: types by tensor, and Llama 3's factors.
+  // Throws Error(kUsage) as CheckShape and TensorTypes do.
+  static Model FromShape(const ModelShape& shape, std::string_view recipe);
+  static Model FromShape(const ModelShape& shape, TensorTypes& types);
 
   Model(Model&&) = default;
+
+  // Has a model of shapes only read its weights from memory, one after the other in the order of weights(), each
+  // aligned to a cache line. Returns the bytes from the first to the last; with nullptr it only adds up. The
+  // memory must outlive the model.
+  uint64_t PlaceWeights(const std::byte* data);
 
   const ModelConfig& config() const { return config_; }
   std::span<const Weight> weights() const { return weights_; }
@@ -84,7 +96,8 @@ class Model {
 
   explicit Model(ModelConfig config);
   std::vector<Slot> Slots(const Architecture& architecture);
-
+  static Model FromShape(const ModelConfig& config, bool tied_output, bool rope_factors,
+                         FunctionRef<DType(const Slot& slot)> type_of);
 
   ModelConfig config_;
   const Gguf* file_ = nullptr;

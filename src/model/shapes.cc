@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "model/architecture.h"
 
 namespace edgewise {
@@ -27,6 +28,10 @@ struct Row {
 constexpr Row kRows[] = {
     // name, architecture, vocab, context, width, layers, heads, kv, head, ffn, eps, rope base, tied
     {"tinyllama-1.1b", "llama", 32000, 2048, 2048, 22, 32, 4, 64, 5632, 1e-5f, 1e4f, false},
+    {"llama1-7b", "llama", 32000, 2048, 4096, 32, 32, 32, 128, 11008, 1e-6f, 1e4f, false},
+    {"llama1-13b", "llama", 32000, 2048, 5120, 40, 40, 40, 128, 13824, 1e-6f, 1e4f, false},
+    {"llama1-33b", "llama", 32000, 2048, 6656, 60, 52, 52, 128, 17920, 1e-6f, 1e4f, false},
+    {"llama1-65b", "llama", 32000, 2048, 8192, 80, 64, 64, 128, 22016, 1e-5f, 1e4f, false},
     {"llama2-7b", "llama", 32000, 4096, 4096, 32, 32, 32, 128, 11008, 1e-5f, 1e4f, false},
     {"llama2-13b", "llama", 32000, 4096, 5120, 40, 40, 40, 128, 13824, 1e-5f, 1e4f, false},
     {"mistral-7b", "llama", 32000, 32768, 4096, 32, 32, 8, 128, 14336, 1e-5f, 1e4f, false, 4096},
@@ -70,9 +75,15 @@ ModelShape ShapeNamed(std::string_view name) {
   const Row* row = FindRow(name);
   if (row == nullptr) {
     std::string known;
-    for (const Row& r : kRows) known += (known.empty() ? "" : ", ") + std::string(r.name);
-    throw Error(ErrorCode::kUsage, StrCat("no shape is named '", Printable(name), "': known are ",
-                                          known));
+    std::vector<std::string> names;
+    for (const Row& r : kRows) {
+      known += (known.empty() ? "" : ", ") + std::string(r.name);
+      names.emplace_back(r.name);
+    }
+    const std::string_view nearest = Nearest(name, names);
+    throw Error(ErrorCode::kUsage,
+                StrCat("no shape is named '", Printable(name), "'",
+                       nearest.empty() ? "" : StrCat(" (did you mean ", nearest, "?)"), ": known are ", known));
   }
   ModelShape shape;
   ModelConfig& c = shape.config;
@@ -94,6 +105,12 @@ ModelShape ShapeNamed(std::string_view name) {
   shape.tied_output = row->tied;
   shape.llama3_rope_factor = row->llama3_rope_factor;
   return shape;
+}
+
+RecipeModel RecipeModelOf(const ModelShape& shape) {
+  return {.layers = shape.config.layers,
+          .heads_per_kv_head = shape.config.group(),
+          .tied_embeddings = shape.tied_output};
 }
 
 void CheckShape(const ModelShape& shape) {

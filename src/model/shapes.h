@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "model/config.h"
+#include "quant/recipe.h"
 
 namespace edgewise {
 
@@ -24,6 +25,9 @@ struct ModelShape {
 std::vector<std::string_view> ShapeNames();
 // Throws Error(kUsage) naming it and listing those known.
 ModelShape ShapeNamed(std::string_view name);
+
+// What quantisation recipes ask of it.
+RecipeModel RecipeModelOf(const ModelShape& shape);
 
 // Throws Error(kUsage), saying which dimension and why, for a shape that cannot be a model: a zero,
 // KV heads that do not divide the heads, an odd head size, a dimension above the reader's limits.

@@ -14,6 +14,10 @@ namespace {
 // Totals as the publishers' weight files have them.
 const std::map<std::string, uint64_t> kPublishedParameters = {
     {"tinyllama-1.1b", 1100048384},
+    {"llama1-7b", 6738415616},
+    {"llama1-13b", 13015864320},
+    {"llama1-33b", 32528943616},
+    {"llama1-65b", 65285660672},
     {"llama2-7b", 6738415616},
     {"llama2-13b", 13015864320},
     {"mistral-7b", 7241732096},

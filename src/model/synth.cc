@@ -1,7 +1,9 @@
 #include "model/synth.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/thread_pool.h"
@@ -50,33 +52,13 @@ void AddVocabulary(uint32_t size, GgufWriter& writer) {
   writer.AddBool("tokenizer.ggml.add_eos_token", false);
 }
 
-// A tensor to be made.
-struct Plan {
-  std::string name;
-  uint64_t rows, k;
-  DType type;
-  bool vector;
-};
+constexpr std::string_view kRopeFactors = "rope_freqs.weight";
 
-std::vector<Plan> PlanTensors(const ModelShape& shape, TensorTypes& types) {
-  std::vector<Plan> plans;
-  const Model model = Model::FromShape(shape.config, DType::kF32, shape.tied_output);
-  for (const Weight& weight : model.weights()) {
-    const bool vector = weight.rows == 1;
-    const DType type = types.For({weight.name, vector ? 1u : 2u, weight.k}, DType::kF32);
-    plans.push_back({weight.name, weight.rows, weight.k, type, vector});
-  }
-  if (shape.llama3_rope_factor > 0) {
-    plans.push_back({"rope_freqs.weight", 1, shape.config.rope.dims / 2, DType::kF32, true});
-  }
-  return plans;
-}
-
-std::vector<float> MakeVector(const ModelShape& shape, const Plan& plan, uint64_t seed) {
-  if (plan.name == "rope_freqs.weight") return Llama3RopeFactors(shape);
-  const bool bias = plan.name.ends_with(".bias");
+std::vector<float> MakeVector(const ModelShape& shape, const Weight& weight, uint64_t seed) {
+  if (weight.name == kRopeFactors) return Llama3RopeFactors(shape);
+  const bool bias = weight.name.ends_with(".bias");
   const float mean = bias ? 0 : 1;
-  std::vector<float> values(plan.k);
+  std::vector<float> values(weight.k);
   RandomWeights(DType::kF32, bias ? kBiasDeviation : kNormDeviation)
       .Fill(seed, std::as_writable_bytes(std::span(values)));
   for (float& value : values) value += mean;
@@ -89,11 +71,11 @@ SynthReport Synthesize(const ModelShape& shape, const std::string& path,
                        const SynthOptions& options,
                        FunctionRef<void(uint64_t done, uint64_t total)> progress) {
   CheckShape(shape);
-  TensorTypes types(options.type, options.pure,
-                    {.layers = shape.config.layers,
-                     .heads_per_kv_head = shape.config.group(),
-                     .tied_embeddings = shape.tied_output});
-  const std::vector<Plan> plans = PlanTensors(shape, types);
+  TensorTypes types(options.type, options.pure, RecipeModelOf(shape));
+  const Model model = Model::FromShape(shape, types);
+  std::vector<Weight> weights(model.weights().begin(), model.weights().end());
+  // Last, so that having them changes no other tensor's seed.
+  std::ranges::stable_partition(weights, [](const Weight& w) { return w.name != kRopeFactors; });
 
   GgufWriter writer(path);
   AddConfig(shape, writer);
@@ -102,12 +84,12 @@ SynthReport Synthesize(const ModelShape& shape, const std::string& path,
   AddVocabulary(shape.config.vocab, writer);
 
   SynthReport report;
-  report.tensors = plans.size();
-  for (const Plan& plan : plans) {
-    const uint64_t dims[] = {plan.k, plan.rows};
-    writer.DeclareTensor(plan.name, plan.type, std::span(dims, plan.vector ? 1 : 2));
-    report.parameters += plan.rows * plan.k;
-    report.weight_bytes += plan.rows * RowBytes(plan.type, plan.k);
+  report.tensors = weights.size();
+  report.parameters = model.parameters();
+  report.weight_bytes = model.weight_bytes();
+  for (const Weight& weight : weights) {
+    const uint64_t dims[] = {weight.k, weight.rows};
+    writer.DeclareTensor(weight.name, weight.type, std::span(dims, weight.rows == 1 ? 1 : 2));
   }
   writer.BeginData();
 
@@ -115,19 +97,19 @@ SynthReport Synthesize(const ModelShape& shape, const std::string& path,
   const auto on_written = [&](uint64_t done) { progress(done, report.weight_bytes); };
   WeightStream stream(writer, pool, on_written);
   RandomBits seeds(options.seed);
-  for (const Plan& plan : plans) {
+  for (const Weight& weight : weights) {
     const uint64_t seed = seeds.Next();
-    const uint64_t row_bytes = RowBytes(plan.type, plan.k);
-    if (plan.vector) {
-      const std::vector<float> values = MakeVector(shape, plan, seed);
+    const uint64_t row_bytes = weight.row_bytes();
+    if (weight.rows == 1) {
+      const std::vector<float> values = MakeVector(shape, weight, seed);
       stream.Write(1, row_bytes, [&](int, uint64_t, std::span<std::byte> out) {
         std::memcpy(out.data(), values.data(), out.size());
       });
       continue;
     }
-    const RandomWeights random(plan.type, 1 / std::sqrt(static_cast<double>(plan.k)));
+    const RandomWeights random(weight.type, 1 / std::sqrt(static_cast<double>(weight.k)));
     // A row has its own seed, so that the file does not depend on how threads share the rows.
-    stream.Write(plan.rows, row_bytes, [&](int, uint64_t first, std::span<std::byte> out) {
+    stream.Write(weight.rows, row_bytes, [&](int, uint64_t first, std::span<std::byte> out) {
       for (uint64_t i = 0; i * row_bytes < out.size(); ++i) {
         random.Fill(seed + first + i, out.subspan(i * row_bytes, row_bytes));
       }

@@ -48,5 +48,7 @@ struct SynthVocabulary {
 };
 inline constexpr uint32_t kLeastVocabulary = 3 + 256 + 95;
 SynthVocabulary MakeSynthVocabulary(uint32_t size);
+// Bytes of its tokens' texts together, without making them.
+uint64_t SynthTextBytes(uint32_t size);
 
 }  // namespace edgewise

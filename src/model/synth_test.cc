@@ -42,6 +42,34 @@ ModelShape SmallShape(const char* like) {
   return shape;
 }
 
+// Rows that are no blocks of any type, heads that four share, as many layers as rules of recipes tell apart.
+ModelShape OddShape() {
+  ModelShape shape = SmallShape("tinyllama-1.1b");
+  ModelConfig& c = shape.config;
+  c.name = "odd";
+  c.width = 160;
+  c.layers = 17;
+  c.kv_heads = 1;
+  c.ffn = 172;
+  return shape;
+}
+
+// What prediction prices without a file is what the file holds.
+void ExpectSameWeights(const Model& shape, const Model& file) {
+  ASSERT_EQ(shape.weights().size(), file.weights().size());
+  for (size_t i = 0; i < file.weights().size(); ++i) {
+    const Weight &a = shape.weights()[i], &b = file.weights()[i];
+    EXPECT_EQ(a.name, b.name);
+    EXPECT_EQ(a.type, b.type) << a.name;
+    EXPECT_EQ(a.rows, b.rows) << a.name;
+    EXPECT_EQ(a.k, b.k) << a.name;
+  }
+  EXPECT_EQ(shape.parameters(), file.parameters());
+  EXPECT_EQ(shape.weight_bytes(), file.weight_bytes());
+  EXPECT_EQ(shape.tied_output(), file.tied_output());
+  EXPECT_EQ(shape.rope_factors(), file.rope_factors());
+}
+
 constexpr auto NoProgress = [](uint64_t, uint64_t) {};
 
 std::string Contents(const std::string& path) {
@@ -49,13 +77,14 @@ std::string Contents(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-class SynthTypeTest : public testing::TestWithParam<const char*> {};
+class SynthTypeTest : public testing::TestWithParam<std::string> {};
 
 TEST_P(SynthTypeTest, MakesAModelOfFiniteWeights) {
-  for (const char* like : {"tinyllama-1.1b", "llama3.2-1b", "qwen2.5-0.5b", "qwen3-0.6b"}) {
-    SCOPED_TRACE(like);
+  for (const ModelShape& shape : {SmallShape("tinyllama-1.1b"), SmallShape("llama3.1-8b"),
+                                  SmallShape("llama3.2-1b"), SmallShape("qwen2.5-0.5b"),
+                                  SmallShape("qwen3-0.6b"), OddShape()}) {
+    SCOPED_TRACE(shape.config.name);
     const TemporaryPath path("synth.gguf");
-    const ModelShape shape = SmallShape(like);
     const SynthReport report =
         Synthesize(shape, path, {.type = GetParam(), .threads = 2}, NoProgress);
     const Gguf file = Gguf::Open(path);
@@ -64,15 +93,24 @@ TEST_P(SynthTypeTest, MakesAModelOfFiniteWeights) {
     EXPECT_EQ(model.weight_bytes(), report.weight_bytes);
     EXPECT_EQ(model.tied_output(), shape.tied_output);
     EXPECT_EQ(model.config().rope.base, shape.config.rope.base);
-    for (const GgufTensor& tensor : file.tensors()) EXPECT_NO_THROW(file.CheckFinite(tensor));
+    ExpectSameWeights(Model::FromShape(shape, GetParam()), model);
+    uint64_t data_bytes = 0;
+    for (const GgufTensor& tensor : file.tensors()) {
+      EXPECT_NO_THROW(file.CheckFinite(tensor));
+      data_bytes += tensor.data.size();
+    }
+    EXPECT_EQ(data_bytes, model.weight_bytes());
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(EveryType, SynthTypeTest,
-                         testing::Values("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1",
-                                         "Q8_0", "Q2_K", "Q3_K_S", "Q3_K_M", "Q3_K_L", "Q4_K_S",
-                                         "Q4_K_M", "Q5_K_S", "Q5_K_M", "Q6_K", "IQ4_NL"),
-                         [](const auto& info) { return std::string(info.param); });
+std::vector<std::string> RecipeNameList() {
+  std::vector<std::string> names;
+  for (const Recipe& recipe : AllRecipes()) names.emplace_back(recipe.name);
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(EveryRecipe, SynthTypeTest, testing::ValuesIn(RecipeNameList()),
+                         [](const auto& info) { return info.param; });
 
 TEST(SynthTest, TheFileDependsOnTheSeedAloneNotOnTheThreads) {
   const ModelShape shape = SmallShape("smollm2-135m");
@@ -124,6 +162,9 @@ TEST(SynthTest, WhatCannotBeMadeIsRefusedAndLeavesNoFile) {
 TEST(SynthTest, VocabularyIsUniqueAndEveryWordIsMadeOfTwoOthers) {
   for (const uint32_t size : {kLeastVocabulary, 1000u, 32000u}) {
     const SynthVocabulary vocabulary = MakeSynthVocabulary(size);
+    uint64_t text_bytes = 0;
+    for (const std::string& token : vocabulary.tokens) text_bytes += token.size();
+    EXPECT_EQ(SynthTextBytes(size), text_bytes);
     ASSERT_EQ(vocabulary.tokens.size(), size);
     ASSERT_EQ(vocabulary.scores.size(), size);
     ASSERT_EQ(vocabulary.types.size(), size);

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string_view>
 
 #include "base/error.h"
@@ -59,6 +60,25 @@ SynthVocabulary MakeSynthVocabulary(uint32_t size) {
     words = std::move(longer);
   }
   return out;
+}
+
+uint64_t SynthTextBytes(uint32_t size) {
+  constexpr uint64_t kLetterCount = kLetters.size();
+  constexpr uint64_t kSpecialBytes = 5 + 3 + 4 + 256 * 6, kPieceBytes = kSpaceMark.size() + 94;
+  uint64_t bytes = kSpecialBytes + kPieceBytes;
+  uint64_t left = size > kLeastVocabulary ? size - kLeastVocabulary : 0;
+  uint64_t marked = kLetterCount, plain = kLetterCount * kLetterCount;  // words of a length: with the mark first
+  for (uint64_t letters = 2; left > 0; ++letters) {
+    const uint64_t with_mark = std::min(left, marked);
+    bytes += with_mark * (kSpaceMark.size() + letters - 1);
+    left -= with_mark;
+    const uint64_t without = std::min(left, plain);
+    bytes += without * letters;
+    left -= without;
+    marked *= kLetterCount;
+    plain *= kLetterCount;
+  }
+  return bytes;
 }
 
 }  // namespace edgewise

@@ -1,7 +1,8 @@
-// The time of an operator on a device: the longer of computing and moving bytes, and an overhead.
+// The time of an operator on a device: the longer of computing and moving bytes, and what neither hides.
 //
 // A device that was measured (Device::teams) is priced with the rates of its kernels; a chip with the closed
 // form of its design (machine/chip_cost.h); any other with its peaks and explicit efficiency factors.
+// docs/prediction.md derives the formulas. Operations and bytes are those of graph/cost.h.
 #pragma once
 
 #include <array>
@@ -15,44 +16,82 @@
 
 namespace edgewise {
 
-enum class TimeBound : uint8_t { kMemory, kCompute, kOverhead, kPaging, kLink };
+enum class TimeBound : uint8_t {
+  kMemory,    // reading weights and cache, moving activations
+  kCompute,
+  kOverhead,  // launches, barriers, what a step costs besides
+  kPaging,    // weights that memory does not hold, from storage
+  kLink,      // weights that memory does not hold, from the host; results between chips
+};
+inline constexpr size_t kTimeBounds = static_cast<size_t>(TimeBound::kLink) + 1;
 const char* NameOf(TimeBound bound);
 
+// Of one operator, or the sum of several. Speed-ups are not multiplied: of two times that overlap the longer
+// counts, operator by operator.
 struct OpTime {
-  double memory_s = 0, compute_s = 0, overhead_s = 0;
-  double paging_s = 0;  // reading what does not fit from storage, or weights over a link: not overlapped
-  double joules = 0;    // of chips only; others price a request by watts (energy.h)
+  double memory_s = 0, compute_s = 0;          // what each would take by itself
+  std::array<double, kTimeBounds> spent_s{};   // what is waited for: of those two the longer, and the rest
+  double joules = 0;                           // of chips only; others are priced by watts (energy.h)
 
+  // An operator that takes the longer of the two.
+  static OpTime Overlapping(double memory_s, double compute_s);
+  OpTime& Add(TimeBound bound, double seconds);
+
+  double spent(TimeBound bound) const { return spent_s[static_cast<size_t>(bound)]; }
   double seconds() const;
-  TimeBound bound() const;
+  TimeBound bound() const;  // what most of the time is spent on
   OpTime& operator+=(const OpTime& other);
+  OpTime operator*(double times) const;
+};
+
+struct PriceOptions {
+  // Of a measured machine: 0 takes those that decode fastest; between two that were measured, time is
+  // interpolated as a + b / threads (Amdahl). Of another CPU: its arithmetic peak shrinks to threads / cores;
+  // 0: all cores.
+  uint32_t threads = 0;
+  Efficiency efficiency = {};  // of a device that is neither measured nor a chip
+  // Of the weights that stay in the device's memory. The rest comes over the link (Device::host_bytes_s) or
+  // else from storage in each step, and nothing else happens meanwhile. Requires 1 for a device with neither.
+  double resident_share = 1;
 };
 
 // Prices the operators of a model's steps on one device. Immutable; any thread.
-struct PriceOptions {
-  uint32_t threads = 0;          // of a measured machine: 0 takes the fastest team
-  Efficiency efficiency;         // of a device that is neither measured nor a chip
-  double resident_share = 1;     // of the weights that stay in memory; the rest is read in each step
-};
-
 class OpPricer {
  public:
-  // The device and the model must outlive it. Throws Error(kUsage): threads that were not measured (naming
-  // those that were), a measured machine that lacks a weight type of the model (naming it).
+  // The device and the model must outlive it. Throws Error(kUsage): threads outside those that were measured
+  // (naming them), a measured machine that lacks a weight type of the model (naming it).
   OpPricer(const Device& device, const Model& model, const PriceOptions& options);
 
+  // Throws Error(kUsage) for attention over a KV type that a measured machine lacks, Error(kLimit) as
+  // PriceProduct does.
   OpTime Price(const Op& op, const Step& step) const;
 
-  // What a group costs besides its operators.
-  double group_s() const;
-  double step_s() const;
+  double group_s() const;    // what a group of operators costs besides them
+  double step_s() const;     // and a step besides its groups
+  uint32_t threads() const { return threads_; }  // those priced; 0 where threads do not matter
+
+ private:
+  OpTime PriceOnTeam(const TeamRate& team, const Op& op, const OpCost& cost, const Step& step) const;
+  OpTime AttentionOnTeam(const TeamRate& team, const Op& op, const Step& step) const;
+  OpTime PriceOnPeaks(const Op& op, const OpCost& cost) const;
+  OpTime PriceOnChip(const ChipDesign& design, const Op& op, const Step& step) const;
+  void ChooseTeams(uint32_t threads);
+  double Blend(double fewer, double more) const { return more + share_of_fewer_ * (fewer - more); }
+
+  const Device& device_;
+  const Model& model_;
+  PriceOptions options_;
+  uint32_t threads_ = 0;
+  const TeamRate* fewer_ = nullptr;  // the measured teams around threads_: the same where it was measured
+  const TeamRate* more_ = nullptr;
+  double share_of_fewer_ = 0;
 };
 
 // Of a whole step: by operator (parallel to step.ops), by role, in total.
 struct StepTime {
   std::vector<OpTime> ops;
   std::array<OpTime, kRoles> by_role{};
-  OpTime total;           // the sum, groups and step included (as overhead)
+  OpTime total;  // the sum, and what groups and the step cost besides (kOverhead)
 };
 StepTime PriceStep(const OpPricer& pricer, const Step& step);
 

@@ -80,7 +80,7 @@ SpmTokenizer::SpmTokenizer(const Gguf& file, Vocabulary vocabulary)
 
 uint64_t SpmTokenizer::PlanModelBytes(const Gguf& file) {
   const GgufValue* tokens = file.Find("tokenizer.ggml.tokens");
-  return sizeof(SpmTokenizer) + 4 * (tokens == nullptr ? 0 : tokens->size());
+  return PlanModelBytes(tokens == nullptr ? 0 : tokens->size());
 }
 
 uint64_t SpmTokenizer::ModelBytes() const {

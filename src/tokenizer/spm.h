@@ -16,6 +16,7 @@ class SpmTokenizer final : public Tokenizer {
  public:
   SpmTokenizer(const Gguf& file, Vocabulary vocabulary);
   static uint64_t PlanModelBytes(const Gguf& file);
+  static uint64_t PlanModelBytes(uint64_t tokens) { return sizeof(SpmTokenizer) + 4 * tokens; }
 
  private:
   void EncodeText(std::string_view text, bool after_special,

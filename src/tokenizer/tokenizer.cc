@@ -68,6 +68,11 @@ uint64_t Tokenizer::PlanMemoryBytes(const Gguf& file) {
                                        : BpeTokenizer::PlanModelBytes(file));
 }
 
+uint64_t Tokenizer::PlanSpmBytes(uint64_t tokens, uint64_t text_bytes) {
+  return Vocabulary::PlanMemoryBytes(tokens, text_bytes) + sizeof(SpecialMatcher) +
+         SpmTokenizer::PlanModelBytes(tokens);
+}
+
 size_t Tokenizer::MemoryBytes() const {
   return vocabulary_->MemoryBytes() + special_->MemoryBytes() + sizeof(SpecialMatcher) +
          ModelBytes();

@@ -75,6 +75,9 @@ class Tokenizer {
   // keys before the object is made. Throws as FromGguf does where a key it needs is bad.
   size_t MemoryBytes() const;
   static uint64_t PlanMemoryBytes(const Gguf& file);
+  // Of an SPM tokenizer without a file: so many tokens, whose texts have so many bytes together. (One of byte
+  // pairs needs about half as much again, for its merges.)
+  static uint64_t PlanSpmBytes(uint64_t tokens, uint64_t text_bytes);
 
  protected:
   explicit Tokenizer(Vocabulary vocabulary);

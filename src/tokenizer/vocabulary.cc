@@ -132,8 +132,11 @@ Vocabulary::Vocabulary(const Gguf& file) {
 uint64_t Vocabulary::PlanMemoryBytes(const Gguf& file) {
   const GgufValue& tokens = TokensOf(file);
   const uint64_t texts = tokens.bytes().size() - 8 * tokens.size();  // each has a length before it
-  return sizeof(Vocabulary) + texts + 4 * (tokens.size() + 1) + tokens.size() +
-         4 * SlotCount(tokens.size());
+  return PlanMemoryBytes(tokens.size(), texts);
+}
+
+uint64_t Vocabulary::PlanMemoryBytes(uint64_t tokens, uint64_t text_bytes) {
+  return sizeof(Vocabulary) + text_bytes + 4 * (tokens + 1) + tokens + 4 * SlotCount(tokens);
 }
 
 uint64_t Vocabulary::MemoryBytes() const {

@@ -33,6 +33,7 @@ class Vocabulary {
   explicit Vocabulary(const Gguf& file);
   // Of the object that the constructor would make.
   static uint64_t PlanMemoryBytes(const Gguf& file);
+  static uint64_t PlanMemoryBytes(uint64_t tokens, uint64_t text_bytes);
   uint64_t MemoryBytes() const;
 
   uint32_t size() const { return static_cast<uint32_t>(types_.size()); }

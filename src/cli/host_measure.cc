@@ -1,0 +1,319 @@
+#include "cli/host_measure.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <span>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/thread_pool.h"
+#include "cli/bench_run.h"
+#include "cli/host_fit.h"
+#include "engine/engine.h"
+#include "model/random_weights.h"
+#include "quant/kv_type.h"
+
+namespace edgewise {
+namespace {
+
+constexpr uint32_t kRounds = 3;
+// Weights in memory: far more than a core's own cache, and read in some 10 ms where memory is fast.
+constexpr uint64_t kStreamBytes = 256 << 20;
+constexpr uint32_t kContext = 1024;
+constexpr uint32_t kBatch = 512;
+
+// Width and feed-forward length of no published model; rows are whole blocks of 256.
+ModelConfig ProductConfig(uint32_t layers) {
+  ModelConfig config;
+  config.architecture = "llama", config.name = "probe";
+  config.vocab = 512, config.context = kContext;
+  config.width = 1536, config.layers = layers, config.ffn = 5120;
+  config.heads = 24, config.kv_heads = 8, config.head_dim = 64;
+  config.rope.dims = config.head_dim;
+  return config;
+}
+
+// A layer of 1.4 million weights: up to 8 bits each they stay in a core's second cache of 2 MiB.
+ModelConfig CachedConfig() {
+  ModelConfig config = ProductConfig(1);
+  config.width = 1024, config.ffn = 256, config.heads = 4, config.kv_heads = 1;
+  return config;
+}
+
+// Little but attention; `group` query heads share a KV head.
+ModelConfig AttentionConfig(uint32_t group) {
+  ModelConfig config = ProductConfig(2);
+  config.width = 256, config.ffn = 256, config.heads = 16, config.kv_heads = 16 / group;
+  return config;
+}
+
+Model ShapeOf(const ModelConfig& config, DType type) { return Model::FromShape(config, type, true); }
+
+// Layers whose weights have the bytes asked for, at least one.
+uint32_t LayersFor(DType type, uint64_t bytes) {
+  const uint64_t one = ShapeOf(ProductConfig(1), type).weight_bytes();
+  const uint64_t layer = ShapeOf(ProductConfig(2), type).weight_bytes() - one;
+  return static_cast<uint32_t>(std::max<uint64_t>(1, bytes / layer));
+}
+
+bool IsElement(const Op& op) { return op.kind != OpKind::kMatMul && op.kind != OpKind::kAttention; }
+
+// A step that was run: how long all of it took, and each role, in seconds of the whole team.
+struct Timing {
+  double wall = 0;
+  std::array<double, kRoles> role{};
+  double sum = 0;  // of the roles
+};
+
+// Places the model's weights there and makes them up.
+void FillRandom(Model& model, std::byte* memory) {
+  model.PlaceWeights(memory);
+  uint64_t seed = 1;
+  for (const Weight& w : model.weights()) {
+    const auto offset = static_cast<size_t>(w.data - memory);
+    RandomWeights(w.type, 0.02).Fill(seed++, std::span(memory + offset, w.bytes()));
+  }
+}
+
+class Probe {
+ public:
+  Probe(const Model& model, uint32_t threads, DType kv_type)
+      : threads_(threads), engine_(model, OptionsFor(model, threads, kv_type)), tokens_(kBatch, 1) {}
+
+  // `rows` rows of one sequence after `depth` positions.
+  Timing Run(uint32_t rows, uint32_t depth) {
+    engine_.Truncate(0, std::min(depth, engine_.Length(0)));
+    while (engine_.Length(0) < depth) RunStep(std::min(kBatch, depth - engine_.Length(0)));
+    engine_.ResetCounters();
+    const Seconds start = Now();
+    RunStep(rows);
+    Timing timing;
+    timing.wall = (Now() - start).value();
+    const Counters counters = engine_.counters();
+    for (size_t role = 0; role < kRoles; ++role) {
+      timing.role[role] = counters.by_role[role].busy.value() / threads_;
+      timing.sum += timing.role[role];
+    }
+    return timing;
+  }
+
+  const Step& step() const { return engine_.last_step(); }
+
+ private:
+  static EngineOptions OptionsFor(const Model& model, uint32_t threads, DType kv_type) {
+    EngineOptions options;
+    options.threads = static_cast<int>(threads);
+    options.context = kContext;
+    options.batch = kBatch;
+    options.k_type = options.v_type = kv_type;
+    options.profile = options.populate = true;
+    return ResolveOptions(model, options);
+  }
+
+  void RunStep(uint32_t rows) {
+    const Chunk chunk = {.slot = 0, .tokens = std::span(tokens_).first(rows), .logit_rows = 1};
+    engine_.Run({&chunk, 1});
+  }
+
+  uint32_t threads_;
+  Engine engine_;
+  std::vector<TokenId> tokens_;
+};
+
+enum class OpClass : uint8_t { kProduct, kAttention, kElement };
+inline constexpr size_t kOpClasses = 3;
+
+OpClass ClassOf(const Op& op) {
+  if (op.kind == OpKind::kMatMul) return OpClass::kProduct;
+  return op.kind == OpKind::kAttention ? OpClass::kAttention : OpClass::kElement;
+}
+
+// Seconds of the team in each class of operators of a step.
+std::array<double, kOpClasses> SecondsOf(const Step& step, const Timing& timing) {
+  std::array<double, kOpClasses> seconds{};
+  std::array<bool, kRoles> seen{};
+  for (const Op& op : step.ops) {
+    const auto role = static_cast<size_t>(op.role);
+    if (!std::exchange(seen[role], true)) seconds[static_cast<size_t>(ClassOf(op))] += timing.role[role];
+  }
+  return seconds;
+}
+
+// What the elements move, as OpPricer counts it.
+double ElementBytesOf(const Model& model, const Step& step) {
+  Bytes bytes;
+  for (const Op& op : step.ops) {
+    if (ClassOf(op) != OpClass::kElement) continue;
+    const OpCost cost = CostOf(model, op, step);
+    bytes += cost.weight_bytes + cost.kv_write + cost.activation_bytes;
+  }
+  return static_cast<double>(bytes.value());
+}
+
+// Without the head, which has rows of its own.
+ProductSample ProductsOf(const Model& model, const Step& step, const Timing& timing) {
+  ProductSample sample = {.rows = step.rows};
+  sample.seconds = SecondsOf(step, timing)[static_cast<size_t>(OpClass::kProduct)] -
+                   timing.role[static_cast<size_t>(Role::kHead)];
+  for (const Op& op : step.ops) {
+    if (op.kind != OpKind::kMatMul || op.role == Role::kHead) continue;
+    sample.weights += static_cast<double>(op.n) * op.k;
+    sample.bytes += static_cast<double>(CostOf(model, op, step).weight_bytes.value());
+  }
+  return sample;
+}
+
+AttentionSample AttentionOf(const Model& model, const Step& step, const Timing& timing) {
+  AttentionSample sample = {.rows = step.rows};
+  sample.seconds = timing.role[static_cast<size_t>(Role::kAttention)];
+  for (const Op& op : step.ops) {
+    if (op.kind != OpKind::kAttention) continue;
+    const AttentionShape& a = op.attention;
+    const OpCost cost = CostOf(model, op, step);
+    const double bytes = static_cast<double>(KvRowBytes(a.k_type, a.head_dim) + KvRowBytes(a.v_type, a.head_dim));
+    sample.kv_values += static_cast<double>(cost.kv_read.value()) / bytes * 2 * a.head_dim;
+    sample.macs += static_cast<double>(cost.flops.value()) / 4;
+  }
+  return sample;
+}
+
+// What the runs of one type showed.
+struct TypeSamples {
+  std::vector<ProductSample> products;
+  std::vector<double> element_bytes_s;
+  struct Single {  // a step of one row
+    uint32_t groups;
+    double beyond_products, element_bytes;
+  };
+  std::vector<Single> singles;
+
+  void Add(const Model& model, const Step& step, const Timing& timing, bool cached) {
+    ProductSample sample = ProductsOf(model, step, timing);
+    sample.cached = cached;
+    const auto seconds = SecondsOf(step, timing);
+    const double element_bytes = ElementBytesOf(model, step);
+    if (kernels::ShapeOf(step.rows) == kernels::MatMulShape::kMany) {
+      // That one worker ends a long phase before the others is a share of the work, no cost of a barrier.
+      const double uneven = timing.wall / timing.sum;
+      sample.seconds *= uneven;
+      element_bytes_s.push_back(element_bytes / (seconds[static_cast<size_t>(OpClass::kElement)] * uneven));
+    } else if (step.rows == 1) {
+      singles.push_back({static_cast<uint32_t>(step.groups.size()),
+                         timing.wall - seconds[static_cast<size_t>(OpClass::kProduct)] -
+                             seconds[static_cast<size_t>(OpClass::kAttention)],
+                         element_bytes});
+    }
+    products.push_back(sample);
+  }
+};
+
+}  // namespace
+
+ProbeModel::ProbeModel(DType type)
+    : model(ShapeOf(ProductConfig(LayersFor(type, kStreamBytes)), type)), memory(model.PlaceWeights(nullptr)) {
+  FillRandom(model, memory.data());
+}
+
+struct HostMeasurer::Impl {
+  ThreadPool& PoolOf(uint32_t threads) {
+    auto& pool = pools[threads];
+    if (pool == nullptr) pool = std::make_unique<ThreadPool>(static_cast<int>(threads));
+    return *pool;
+  }
+
+  // The model with random weights, in the memory that all probes share.
+  Model Make(const ModelConfig& config, DType type) {
+    Model model = ShapeOf(config, type);
+    const uint64_t bytes = model.PlaceWeights(nullptr);
+    if (memory.size() < bytes) memory = AnonymousMemory(std::max(bytes, kStreamBytes));
+    FillRandom(model, memory.data());
+    return model;
+  }
+
+  double ReadBytes(uint32_t threads, uint64_t resident) {
+    const kernels::Roof roof = probe.Measure(PoolOf(threads), resident);
+    return 1e9 * std::max(roof.read_gb_s, roof.cached_gb_s);
+  }
+
+  kernels::RoofProbe probe;
+  AnonymousMemory memory;
+  std::map<uint32_t, std::unique_ptr<ThreadPool>> pools;
+};
+
+HostMeasurer::HostMeasurer() : impl_(std::make_unique<Impl>()) {}
+HostMeasurer::~HostMeasurer() = default;
+
+kernels::Roof HostMeasurer::RoofOf(uint32_t threads, uint64_t resident) {
+  return impl_->probe.Measure(impl_->PoolOf(threads), resident);
+}
+
+TypeRates HostMeasurer::Products(DType type, uint32_t threads, Tick tick) {
+  static constexpr uint32_t kFew[] = {1, 2, 4, 8}, kMany[] = {16, 32, 128, 512};
+  TypeSamples samples;
+  {
+    const Model model = impl_->Make(ProductConfig(LayersFor(type, kStreamBytes)), type);
+    Probe probe(model, threads, DType::kF16);
+    double before = impl_->ReadBytes(threads, model.weight_bytes());
+    for (uint32_t round = 0; round < kRounds; ++round) {
+      const size_t first = samples.products.size();
+      probe.Run(1, 0);  // the workers are awake, and what the probe of the roof read is out of the caches
+      for (const uint32_t rows : kFew) {
+        const Timing timing = probe.Run(rows, 0);
+        samples.Add(model, probe.step(), timing, false);
+        tick();
+      }
+      const double after = impl_->ReadBytes(threads, model.weight_bytes());
+      for (size_t i = first; i < samples.products.size(); ++i) {
+        samples.products[i].roof_bytes_s = (before + after) / 2;
+      }
+      before = after;
+    }
+  }
+  const auto run = [&](const ModelConfig& config, std::span<const uint32_t> rows, uint32_t rounds, bool cached) {
+    const Model model = impl_->Make(config, type);
+    Probe probe(model, threads, DType::kF16);
+    probe.Run(rows.front(), 0);
+    for (uint32_t round = 0; round < rounds; ++round) {
+      for (const uint32_t m : rows) {
+        const Timing timing = probe.Run(m, 0);
+        samples.Add(model, probe.step(), timing, cached);
+        tick();
+      }
+    }
+  };
+  run(ProductConfig(2), kMany, kRounds, false);
+  run(CachedConfig(), kFew, 5 * kRounds, true);
+
+  TypeRates rates;
+  rates.products = FitProducts(type, samples.products);
+  rates.element_bytes_s = SpreadOf(samples.element_bytes_s).median;
+  std::vector<OverheadSample> overheads;
+  for (const TypeSamples::Single& one : samples.singles) {
+    overheads.push_back({one.groups, one.beyond_products - one.element_bytes / rates.element_bytes_s});
+  }
+  const Overhead overhead = FitOverhead(overheads);
+  rates.group_s = overhead.group_s;
+  rates.step_s = overhead.step_s;
+  return rates;
+}
+
+std::vector<AttentionRate> HostMeasurer::Attention(DType kv_type, uint32_t threads, Tick tick) {
+  static constexpr std::pair<uint32_t, uint32_t> kRuns[] = {  // rows, depth
+      {128, 0}, {1, 128}, {kBatch, kBatch}, {1, kContext - 1}};
+  std::vector<AttentionSample> samples;
+  for (const uint32_t group : {1u, 8u}) {
+    const Model model = impl_->Make(AttentionConfig(group), DType::kF32);
+    Probe probe(model, threads, kv_type);
+    for (uint32_t round = 0; round <= kRounds; ++round) {
+      for (const auto& [rows, depth] : kRuns) {
+        const Timing timing = probe.Run(rows, depth);
+        if (round > 0) samples.push_back(AttentionOf(model, probe.step(), timing));
+        tick();
+      }
+    }
+  }
+  return FitAttention(kv_type, samples);
+}
+
+}  // namespace edgewise

@@ -1,0 +1,53 @@
+// Measures what this machine's kernels reach, by running the engine on small models with random weights.
+//
+// Two models of one shape that no published model has: one of a few hundred MiB, whose weights come from memory
+// as those of real models do, and one that stays in a core's own cache, which shows the arithmetic alone. All
+// times are of roles (EngineOptions::profile), medians of rounds; the roofs are probed between the rounds.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/function_ref.h"
+#include "base/memory.h"
+#include "kernels/roof.h"
+#include "machine/device.h"
+#include "model/model.h"
+#include "quant/dtype.h"
+
+namespace edgewise {
+
+// Of a team and one weight type. Elements and overheads are those of any type.
+struct TypeRates {
+  std::vector<ProductRate> products;
+  double element_bytes_s = 0, group_s = 0, step_s = 0;
+};
+
+// The model of weights in memory that the rates of a type are fitted on. Does not move: the model reads the memory.
+struct ProbeModel {
+  explicit ProbeModel(DType type);
+
+  Model model;
+  AnonymousMemory memory;
+};
+
+class HostMeasurer {
+ public:
+  HostMeasurer();
+  ~HostMeasurer();
+
+  // Of a team, alone: what it reads of `resident` bytes over and over (0: of memory), and its peaks.
+  kernels::Roof RoofOf(uint32_t threads, uint64_t resident);
+
+  // Called between runs, which take a fraction of a second each; may throw.
+  using Tick = FunctionRef<void()>;
+  TypeRates Products(DType type, uint32_t threads, Tick tick);
+  std::vector<AttentionRate> Attention(DType kv_type, uint32_t threads, Tick tick);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace edgewise

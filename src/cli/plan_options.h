@@ -1,0 +1,58 @@
+// The flags of `plan`, and what they ask for.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/flags.h"
+#include "predict/battery.h"
+#include "predict/search.h"
+
+namespace edgewise {
+
+inline constexpr const char* kDefaultRecipe = "Q4_0";
+
+struct PlanFlags {
+  std::optional<std::string> model, shape;
+  std::optional<std::string> device;  // host when not given
+  std::optional<std::string> type, k_type, v_type;
+  std::optional<uint32_t> context, chunk, threads;
+  uint32_t prompt = 128, generate = 128, sequences = 1;
+  uint32_t draft = 0, prefix = 0, window = 0;
+  double acceptance = 0.5;
+  // Limits and wishes.
+  std::optional<std::string> memory, ttft, tok_s, watts, loss;
+  std::vector<std::string> want;
+  // Energy.
+  std::optional<std::string> battery, clock, duty;
+  // What else can be asked.
+  std::optional<std::string> preset, table, rules, html;
+  bool remeasure = false, json = false;
+
+  void AddTo(Flags& flags);
+};
+
+// --mem --ttft --tok-s --watts --max-ppl-loss. Throws Error(kUsage) for what is no number with its unit.
+Limits LimitsOf(const PlanFlags& flags);
+bool IsAny(const Limits& limits);
+// --want tok_s=5, ttft_ms=500, ttft=500ms, mem=4G, watts=5, loss=3%. Throws Error(kUsage) for anything else,
+// one twice, or one that a limit sets otherwise.
+Limits WantsOf(const PlanFlags& flags);
+
+// How the device is run, and from what.
+struct EnergyOptions {
+  std::optional<Battery> battery;
+  double clock_share = 1;  // DVFS
+  double duty_share = 1;   // of the time that it works
+};
+EnergyOptions EnergyOptionsOf(const PlanFlags& flags);
+
+// -p -n -b --batch -ctk -ctv and the techniques. Checked. Throws Error(kUsage).
+Usage UsageOf(const PlanFlags& flags);
+
+// "host,rpi4". Throws Error(kUsage) for an empty name or one twice.
+std::vector<std::string> SplitNames(const std::string& text);
+
+}  // namespace edgewise

@@ -1,0 +1,67 @@
+// What `plan` says, in words and in JSON.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cli/json.h"
+#include "cli/plan_options.h"
+#include "cli/plan_setup.h"
+#include "engine/memory_plan.h"
+#include "predict/advice.h"
+
+namespace edgewise {
+
+// A configuration on a device with all that is said of it.
+struct PlanView {
+  Device device;
+  Configuration configuration;
+  std::string model;       // its name
+  std::string model_file;  // "" for shapes
+  uint64_t parameters = 0;
+  Prediction prediction;
+  Figures figures;
+  MemoryPlan memory;
+  EnergyOptions energy;
+};
+
+// Watts and what follows from them, at the clock and duty that were asked for; absent where nobody knows the
+// watts.
+struct EnergyFigures {
+  double load_watts = 0, mean_watts = 0, joules_per_token = 0;
+  double hours = 0;  // of the battery; 0 without one
+  double tokens_per_charge = 0;
+};
+std::optional<EnergyFigures> EnergyOf(const PlanView& view);
+
+// "5.42 tok/s", four digits at most.
+std::string RateText(double tok_s);
+// "1.39 GB"
+std::string GigabyteText(double bytes);
+std::string GainText(double before, double after);  // "2.1x", "-40%", "same"
+// "Q4_0, KV Q8_0, context 2048, 2 threads, speculating 4"
+std::string ConfigurationText(const Configuration& configuration);
+// The commands that make (for shapes) and run it.
+std::string CommandText(const PlanView& view);
+
+std::string ViewText(const PlanView& view);
+Json ViewJson(const PlanView& view);
+
+std::string AdviceText(const Candidate& now, std::span<const Advised> advised);
+Json AdviceJson(const Candidate& now, std::span<const Advised> advised);
+std::string LeastChangeText(const Limits& want, const LeastChange& answer);
+Json LeastChangeJson(const Limits& want, const LeastChange& answer);
+std::string ChipChangeText(const ChipDesign& design, double tok_s, const SearchResult& result);
+
+std::string SearchText(std::span<const ModelChoice> models, const Device& device, const Limits& limits,
+                       const SearchAnswer& answer);
+Json SearchJson(std::span<const ModelChoice> models, const Device& device, const Limits& limits,
+                const SearchAnswer& answer);
+
+// A limit in words: "memory at most 4.00 GB", "at least 5 tok/s".
+std::string LimitText(LimitKind kind, double value);
+std::string FigureText(LimitKind kind, double value);
+
+}  // namespace edgewise

@@ -1,0 +1,182 @@
+#include "cli/plan_setup.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "base/cpus.h"
+#include "base/error.h"
+#include "cli/chip_options.h"
+#include "cli/custom_shape.h"
+#include "cli/device_options.h"
+#include "cli/engine_memory.h"
+#include "cli/host_device.h"
+#include "cli/options.h"
+#include "cli/published_report.h"
+#include "predict/efficiency.h"
+#include "predict/published_power.h"
+#include "quant/recipe.h"
+
+namespace edgewise {
+namespace {
+
+constexpr const char* kHost = "host";
+// Weight types that this machine is measured with for a search, if none is named: from few bits to many.
+const std::vector<std::string> kHostRecipes = {"Q4_0", "Q4_K_M", "Q8_0", "F16"};
+
+bool LooksLikeFile(const std::string& name) {
+  std::error_code error;
+  return name.ends_with(".gguf") || name.find('/') != std::string::npos ||
+         std::filesystem::is_regular_file(name, error);
+}
+
+std::string RecipeNamed(const std::string& name) {
+  if (const Recipe* recipe = FindRecipe(name)) return recipe->name;
+  throw Error(ErrorCode::kUsage, StrCat("--type: no type or recipe is named '", Printable(name),
+                                        "': there are ", RecipeNames()));
+}
+
+}  // namespace
+
+PlanSetup::PlanSetup(const PlanFlags& flags)
+    : flags_(flags), catalog_(NamedDevices()), published_(NamedPublished(catalog_)) {
+  if (flags.model && flags.shape) {
+    throw Error(ErrorCode::kUsage, "give the model once, by name or by --shape");
+  }
+  for (const std::string_view name : ShapeNames())
+    models_.push_back({std::string(name), ShapeNamed(name), nullptr, ""});
+  if (flags.shape) {
+    models_.push_back({kCustomShape, ParseShape(*flags.shape), nullptr, ""});
+    named_ = static_cast<uint32_t>(models_.size() - 1);
+  } else if (flags.model && !LooksLikeFile(*flags.model)) {
+    ShapeNamed(*flags.model);  // names the nearest where there is none
+    named_ = IndexOf(*flags.model);
+  } else if (flags.model || !IsAny(LimitsOf(flags))) {
+    AddFile(ModelPath(flags.model));
+  }
+  memory_ = [this](const Model& model, const Usage& usage) { return NeedFor(model, usage); };
+  options_ = [this](const Device& device, std::string_view recipe) {
+    PredictOptions options;
+    if (device.is_measured() || device.chip) return options;
+    options.efficiency = EfficiencyFor(device, kPublishedEngine, recipe, published_);
+    const Watts watts = WattsFor(device, kPublishedEngine, published_);
+    if (device.watts && watts.watts > 0) options.watts_share = watts.watts / device.watts->value;
+    return options;
+  };
+  evaluator_ = std::make_unique<Evaluator>(models_, memory_, options_);
+}
+
+void PlanSetup::AddFile(const std::string& path) {
+  file_ = std::make_unique<Gguf>(Gguf::Open(path));
+  file_model_ = std::make_unique<Model>(Model::FromGguf(*file_));
+  ModelShape shape = {.config = file_model_->config(), .tied_output = file_model_->tied_output()};
+  std::string name = std::filesystem::path(path).filename().string();
+  models_.push_back({std::move(name), shape, file_model_.get(), WeightTypeOf(*file_, *file_model_)});
+  named_ = static_cast<uint32_t>(models_.size() - 1);
+}
+
+MemoryNeed PlanSetup::NeedFor(const Model& model, const Usage& usage) const {
+  return NeedOf(PlanRun(model, usage, Threads(), &model == file_model_.get() ? file_.get() : nullptr));
+}
+
+uint32_t PlanSetup::IndexOf(const std::string& shape) const {
+  const auto at = std::ranges::find(models_, shape, &ModelChoice::name);
+  EDGEWISE_CHECK(at != models_.end());
+  return static_cast<uint32_t>(at - models_.begin());
+}
+
+uint32_t PlanSetup::Threads() const {
+  return flags_.threads ? *flags_.threads : static_cast<uint32_t>(DefaultThreads());
+}
+
+std::string PlanSetup::default_recipe() const {
+  if (flags_.type) return RecipeNamed(*flags_.type);
+  if (named_ && models_[*named_].exact != nullptr) return models_[*named_].exact_recipe;
+  return kDefaultRecipe;
+}
+
+Configuration PlanSetup::configuration() const {
+  EDGEWISE_CHECK(named_.has_value());
+  return {.model = *named_,
+          .recipe = default_recipe(),
+          .usage = UsageOf(flags_),
+          .window = flags_.window,
+          .threads = flags_.threads.value_or(0)};
+}
+
+Device PlanSetup::DeviceNamed(const std::string& name, std::span<const Configuration> configurations) {
+  if (name != kHost) return catalog_.Find(name);
+  std::set<DType> types, kv_types;
+  HostRequest request;
+  for (const Configuration& c : configurations) {
+    request = HostRequestFor(evaluator_->ModelFor(c));
+    types.insert(request.types.begin(), request.types.end());
+    kv_types.insert({c.usage.k_type, c.usage.v_type});
+  }
+  request.types.assign(types.begin(), types.end());
+  request.kv_types.assign(kv_types.begin(), kv_types.end());
+  if (configurations.size() != 1) request.resident_bytes = 0;  // a cache holds some models and not others
+  if (flags_.threads) request.threads = {*flags_.threads};
+  request.remeasure = flags_.remeasure;
+  return HostDevice(request);
+}
+
+std::vector<Device> PlanSetup::AllDevices() const {
+  std::vector<Device> devices;
+  for (const std::string& name : catalog_.Names()) devices.push_back(catalog_.Find(name));
+  for (const std::string& name : NamedChips().Names()) devices.push_back(catalog_.Find(name));
+  return devices;
+}
+
+std::vector<std::string> PlanSetup::DeviceNames() const {
+  const std::string device = flags_.device.value_or(kHost);
+  if (device != "all") return SplitNames(device);
+  std::vector<std::string> names = catalog_.Names();
+  for (const std::string& name : NamedChips().Names()) names.push_back(name);
+  return names;
+}
+
+std::vector<std::string> PlanSetup::RecipesOn(const Device& device, uint32_t model) {
+  std::vector<std::string> recipes;
+  for (const Recipe& recipe : AllRecipes()) {
+    if (device.is_measured()) {
+      const auto measured = [&](const Weight& weight) {
+        const auto& products = device.teams[0].products;
+        return weight.rows == 1 ||
+               std::ranges::find(products, weight.type, &ProductRate::type) != products.end();
+      };
+      const Model& made = evaluator_->ModelFor({.model = model, .recipe = recipe.name});
+      if (!std::ranges::all_of(made.weights(), measured)) continue;
+    }
+    recipes.push_back(recipe.name);
+  }
+  return recipes;
+}
+
+std::vector<Configuration> PlanSetup::HostConfigurations() const {
+  // Any model has the types: the smallest is made fastest. Two at least, for their sizes do not count.
+  const uint32_t model = named_.value_or(IndexOf("smollm2-135m"));
+  std::vector<std::string> recipes = kHostRecipes;
+  if (flags_.type) recipes = {default_recipe(), default_recipe()};
+  std::vector<Configuration> configurations;
+  for (const std::string& recipe : recipes) {
+    for (const DType type : {DType::kF16, DType::kQ8_0, DType::kQ4_0}) {
+      Configuration c = {.model = model, .recipe = recipe, .usage = UsageOf(flags_)};
+      if (!flags_.k_type && !flags_.v_type) c.usage.k_type = c.usage.v_type = type;
+      configurations.push_back(c);
+    }
+  }
+  return configurations;
+}
+
+std::string PlanSetup::FileOf(const Configuration& c) const {
+  const ModelChoice& choice = models_[c.model];
+  return choice.exact != nullptr && c.recipe == choice.exact_recipe ? file_->path() : "";
+}
+
+MemoryPlan PlanSetup::MemoryOf(const Configuration& c) {
+  const Model& model = evaluator_->ModelFor(c);
+  return PlanRun(model, c.usage, Threads(), &model == file_model_.get() ? file_.get() : nullptr);
+}
+
+}  // namespace edgewise

@@ -1,0 +1,182 @@
+#include "cli/published_report.h"
+
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/strings.h"
+#include "cli/chip_options.h"
+#include "cli/console.h"
+#include "cli/json.h"
+#include "cli/table.h"
+#include "machine/named_files.h"
+#include "predict/published_score.h"
+
+namespace edgewise {
+namespace {
+
+std::string Percent(double share) { return Number(100 * share, "%.0f%%"); }
+std::string SignedPercent(double share) { return Number(100 * share, "%+.0f%%"); }
+std::string Three(double value) { return Number(value, "%.3g"); }
+
+std::string TextOf(const std::string& path) { return ReadNamedFile(path, kMostPublishedBytes, "table"); }
+
+std::string ClassesText(const SpeedScores& scores) {
+  Table table({"<class", "rows", "median error", "memory", "many rows", "one row", "us/op", "band"});
+  for (const SpeedClass& one : scores.classes) {
+    if (!one.scored) continue;
+    const Efficiency& e = one.efficiency;
+    table.Add({one.name, StrCat(one.rows), Percent(one.median), Percent(e.memory_share),
+               Percent(e.compute_share), Percent(e.decode_share), Number(1e6 * e.op_s, "%.1f"),
+               Percent(e.error)});
+  }
+  return table.ToText();
+}
+
+std::string WhyUnscored(const SpeedScore& score) {
+  if (!score.row->row.unscored.empty()) return score.row->row.unscored;
+  return StrCat("only ", score.class_rows, score.class_rows == 1 ? " row" : " rows", " of its class");
+}
+
+std::string RowsText(const SpeedScores& scores) {
+  Table table({"<row", "<device", "<engine", "<model", "<type", "threads", "tok/s", "predicted", "error",
+               "no such device", "<"});
+  for (const SpeedScore& score : scores.rows) {
+    const PublishedSpeed& row = score.row->row;
+    table.Add({row.id, row.variant.empty() ? row.device : StrCat(row.device, " ", row.variant), row.engine,
+               row.shape, row.recipe, row.threads == 0 ? "" : StrCat(row.threads), Three(row.tok_s),
+               score.scored ? Three(score.tok_s) : "", score.scored ? SignedPercent(score.error) : "",
+               score.device_error ? SignedPercent(*score.device_error) : "",
+               score.scored ? "" : WhyUnscored(score)});
+  }
+  return table.ToText();
+}
+
+std::string EnergyText(const EnergyScores& scores) {
+  Table table({"<row", "<device", "<engine", "<model", "<where", "W", "predicted", "J/token", "predicted",
+               "error", "no such device", "<"});
+  for (const EnergyScore& score : scores.rows) {
+    const PublishedSpeed& row = score.row->row;
+    std::string why;
+    if (!row.unscored.empty()) {
+      why = row.unscored;
+    } else if (!score.scored) {
+      why = score.class_rows < kLeastRows ? StrCat("only ", score.class_rows, " of its class")
+                                          : "its device's watts are these";
+    }
+    table.Add({row.id, row.device, row.engine, row.shape, score.energy->where, Three(score.energy->watts),
+               score.scored ? Three(score.watts) : "", Three(score.measured),
+               score.scored ? Three(score.joules) : "", score.scored ? SignedPercent(score.error) : "",
+               score.device_error ? SignedPercent(*score.device_error) : "", why});
+  }
+  return table.ToText();
+}
+
+void PrintText(const PublishedTable& table, const SpeedScores& speeds, const EnergyScores& energy) {
+  const double within =
+      speeds.scored == 0 ? 0 : static_cast<double>(speeds.within_20) / static_cast<double>(speeds.scored);
+  std::printf("%zu published speeds, %zu of them predicted from the other rows of their class:\n",
+              table.observations().size(), speeds.scored);
+  std::printf("median error %s, %s of the rows within 20%%; %s with all rows of the device left out\n\n",
+              Percent(speeds.median).c_str(), Percent(within).c_str(), Percent(speeds.device_median).c_str());
+  std::printf("What programs reach of the peaks, and the band that three of four unseen devices keep\n%s\n",
+              ClassesText(speeds).c_str());
+  std::printf("Speeds\n%s\n", RowsText(speeds).c_str());
+  std::printf("%zu published watts, %zu of them predicted without them, their speeds too:\n",
+              energy.rows.size(), energy.scored);
+  std::printf(
+      "median error of a token's joules %s, of watts %s; joules %s with all rows of the device left out\n%s",
+      Percent(energy.median).c_str(), Percent(energy.watts_median).c_str(),
+      Percent(energy.device_median).c_str(), EnergyText(energy).c_str());
+}
+
+Json SpeedJson(const SpeedScore& score) {
+  const PublishedSpeed& row = score.row->row;
+  Json json = Json::Object();
+  json.Set("id", row.id)
+      .Set("device", row.device)
+      .Set("class", score.row->ClassName())
+      .Set("shape", row.shape);
+  json.Set("recipe", row.recipe).Set("threads", row.threads).Set("measured_tok_s", row.tok_s);
+  json.Set("scored", score.scored).Set("source", row.source).Set("note", row.note);
+  if (!score.scored) {
+    json.Set("why", WhyUnscored(score));
+    return json;
+  }
+  json.Set("predicted_tok_s", score.tok_s).Set("error", score.error);
+  if (score.device_error) json.Set("error_without_device", *score.device_error);
+  return json;
+}
+
+Json EnergyJson(const EnergyScore& score) {
+  Json json = Json::Object();
+  json.Set("id", score.row->row.id).Set("device", score.row->row.device).Set("class", score.class_name);
+  json.Set("measured_watts", score.energy->watts).Set("measured_joules_per_token", score.measured);
+  json.Set("scored", score.scored);
+  if (!score.scored) return json;
+  json.Set("predicted_watts", score.watts)
+      .Set("predicted_joules_per_token", score.joules)
+      .Set("error", score.error);
+  if (score.device_error) json.Set("error_without_device", *score.device_error);
+  return json;
+}
+
+Json ClassJson(const SpeedClass& one) {
+  const Efficiency& e = one.efficiency;
+  Json json = Json::Object();
+  json.Set("name", one.name).Set("rows", static_cast<uint64_t>(one.rows)).Set("scored", one.scored);
+  if (one.scored) json.Set("median_error", one.median).Set("error_band", e.error);
+  json.Set("memory_share", e.memory_share).Set("compute_share", e.compute_share);
+  json.Set("decode_share", e.decode_share).Set("op_s", e.op_s);
+  return json;
+}
+
+void PrintJson(const SpeedScores& speeds, const EnergyScores& energy) {
+  Json json = Json::Object(), rows = Json::Array(), classes = Json::Array(), watts = Json::Array();
+  for (const SpeedClass& one : speeds.classes) classes.Push(ClassJson(one));
+  for (const SpeedScore& score : speeds.rows) rows.Push(SpeedJson(score));
+  for (const EnergyScore& score : energy.rows) watts.Push(EnergyJson(score));
+  json.Set("speed_median_error", speeds.median)
+      .Set("speed_median_error_without_device", speeds.device_median);
+  json.Set("speed_rows_scored", static_cast<uint64_t>(speeds.scored));
+  json.Set("energy_median_error", energy.median)
+      .Set("energy_rows_scored", static_cast<uint64_t>(energy.scored));
+  json.Set("classes", std::move(classes))
+      .Set("speeds", std::move(rows))
+      .Set("energy", std::move(watts))
+      .Print();
+}
+
+}  // namespace
+
+PublishedTable NamedPublished(const DeviceCatalog& devices) {
+  for (const std::string& folder : FoldersOf("devices", "EDGEWISE_DEVICES")) {
+    const std::string speeds = folder + "/published.csv", energy = folder + "/energy.csv";
+    if (!std::filesystem::exists(speeds)) continue;
+    std::map<std::string, Device> known;  // hundreds of rows, tens of devices
+    return PublishedTable(
+        ParsePublishedSpeeds(TextOf(speeds), speeds), speeds, ParsePublishedEnergy(TextOf(energy), energy),
+        energy, [&](const std::string& name) {
+          const auto found = known.find(name);
+          return found != known.end() ? found->second : known.emplace(name, devices.Find(name)).first->second;
+        });
+  }
+  throw Error(ErrorCode::kNotFound,
+              "no folder of devices has published.csv: set EDGEWISE_DEVICES to the folder devices/");
+}
+
+void PrintPublished(const DeviceCatalog& devices, bool json) {
+  const PublishedTable table = NamedPublished(devices);
+  const SpeedScores speeds = ScoreSpeeds(table);
+  const EnergyScores energy = ScoreEnergy(table);
+  if (json) {
+    PrintJson(speeds, energy);
+  } else {
+    PrintText(table, speeds, energy);
+  }
+}
+
+}  // namespace edgewise

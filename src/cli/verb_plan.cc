@@ -1,0 +1,231 @@
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "cli/chip_options.h"
+#include "cli/console.h"
+#include "cli/json.h"
+#include "cli/plan_options.h"
+#include "cli/plan_presets.h"
+#include "cli/plan_report.h"
+#include "cli/plan_setup.h"
+#include "cli/plan_tables.h"
+#include "cli/table.h"
+#include "cli/verb.h"
+
+namespace edgewise {
+namespace {
+
+// What advice may turn to. Of weights and models the usual ones; of what costs an assumption (speculation, a
+// prefix that is kept, a window) only what was asked for.
+ChangeSpace ChangesAllowed(PlanSetup& setup, const PlanFlags& flags, const Deployment& now) {
+  const Configuration& c = now.configuration;
+  ChangeSpace space;
+  const std::vector<std::string> priced = setup.RecipesOn(now.device, c.model);
+  for (const char* recipe : {"F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0", "Q3_K_M", "Q2_K"}) {
+    if (std::ranges::find(priced, recipe) != priced.end()) space.recipes.push_back(recipe);
+  }
+  for (const DType type : {DType::kF16, DType::kQ8_0, DType::kQ4_0}) space.kv_types.push_back({type, type});
+  const uint32_t need = c.usage.prompt + c.usage.generate;
+  for (const uint32_t context : {need, 1024u, 2048u, 4096u}) {
+    if (context >= need && context < c.usage.positions()) space.contexts.push_back(context);
+  }
+  if (flags.threads) {
+    for (const TeamRate& team : now.device.teams) space.threads.push_back(team.threads);
+  }
+  if (c.usage.batch == 1) space.batches = {2, 4, 8};
+  space.drafts = {4};
+  space.acceptance = flags.acceptance;
+  space.memory_bytes = now.device.memory_sizes;
+  for (uint32_t i = 0; i < setup.models().size(); ++i) space.models.push_back(i);
+  space.devices = setup.AllDevices();
+  return space;
+}
+
+PlanView ViewOf(PlanSetup& setup, const Device& device, const Configuration& configuration,
+                const EnergyOptions& energy) {
+  const Model& model = setup.evaluator().ModelFor(configuration);
+  const ModelChoice& choice = setup.models()[configuration.model];
+  PlanView view;
+  view.device = device;
+  view.configuration = configuration;
+  view.model = choice.name;
+  view.model_file = setup.FileOf(configuration);
+  view.parameters = model.parameters();
+  view.prediction = setup.evaluator().PredictionOf(AtClock(device, energy.clock_share), configuration);
+  view.figures =
+      CandidateOf(configuration, setup.evaluator().WithoutTime(configuration), view.prediction).figures;
+  view.memory = setup.MemoryOf(configuration);
+  view.energy = energy;
+  return view;
+}
+
+int PlanOne(PlanSetup& setup, const PlanFlags& flags) {
+  const EnergyOptions energy = EnergyOptionsOf(flags);
+  const Limits wants = WantsOf(flags);
+  const Configuration configuration = setup.configuration();
+  const Deployment now = {configuration, setup.DeviceNamed(setup.DeviceNames().front(), {&configuration, 1})};
+  const PlanView view = ViewOf(setup, now.device, configuration, energy);
+  const ChangeSpace space = ChangesAllowed(setup, flags, now);
+  std::vector<Change> changes = ChangesOf(setup.models(), now, space);
+  const Candidate candidate = CandidateOf(configuration, view.figures, view.prediction);
+  std::optional<LeastChange> least;
+  std::vector<Advised> advised;
+  std::optional<SearchResult> chip;
+  if (IsAny(wants)) {
+    least = FindLeastChange(setup.evaluator(), now, changes, wants);
+    const auto& tok_s = wants[LimitKind::kTokS];
+    if (now.device.chip && tok_s) {
+      chip = FindChipChange(*now.device.chip, setup.evaluator().ModelFor(configuration), configuration.usage,
+                            *tok_s, {});
+    }
+  } else {
+    // Another model is another answer, not advice on how to run this one.
+    std::erase_if(changes, [](const Change& change) { return change.kind == ChangeKind::kModel; });
+    advised = Advise(setup.evaluator(), now, changes);
+  }
+  if (flags.json) {
+    Json json = ViewJson(view);
+    json.Set("advice", AdviceJson(candidate, advised));
+    if (least) json.Set("want", LeastChangeJson(wants, *least));
+    json.Print();
+    return 0;
+  }
+  std::string text = ViewText(view) + "\n";
+  text += least ? LeastChangeText(wants, *least) : AdviceText(candidate, advised);
+  if (chip) text += ChipChangeText(*now.device.chip, *wants[LimitKind::kTokS], *chip);
+  Write(StrCat(text, "\nRun it\n  ", CommandText(view), "\n"));
+  return 0;
+}
+
+// One line for each device.
+int PlanMany(PlanSetup& setup, const PlanFlags& flags, const std::vector<std::string>& names) {
+  const EnergyOptions energy = EnergyOptionsOf(flags);
+  const Configuration configuration = setup.configuration();
+  Table table(
+      {"<device", "<", "memory bandwidth", "fits", "first token", "tok/s", "+-", "<bound by", "J/token"});
+  Json list = Json::Array();
+  for (const std::string& name : names) {
+    const Device device = setup.DeviceNamed(name, {&configuration, 1});
+    const PlanView view = ViewOf(setup, device, configuration, energy);
+    if (flags.json) {
+      list.Push(ViewJson(view));
+      continue;
+    }
+    const Prediction& p = view.prediction;
+    const auto joules = EnergyOf(view);
+    table.Add({device.name, device.title, StrCat(GigabyteText(device.memory_bytes_s.value), "/s"),
+               p.memory.fits() ? "yes" : (p.memory.runs() ? "no: pages" : "no"), HumanSeconds(p.ttft_s()),
+               RateText(p.tok_s), p.error > 0 ? Number(100 * p.error, "%.0f%%") : "", NameOf(p.bound),
+               joules ? HumanJoules(joules->joules_per_token) : "?"});
+  }
+  if (flags.json) {
+    list.Print();
+    return 0;
+  }
+  const ModelChoice& model = setup.models()[configuration.model];
+  Write(StrCat(Bold(StrCat(model.name, " (", ConfigurationText(configuration), ")")), ", prompt of ",
+               flags.prompt, ", ", flags.generate, " generated: predicted\n", table.ToText()));
+  return 0;
+}
+
+Space SpaceOf(PlanSetup& setup, const PlanFlags& flags, const Device& device) {
+  Space space;
+  space.base = UsageOf(flags);
+  if (setup.named_model()) {
+    space.models = {*setup.named_model()};
+  } else {
+    for (uint32_t i = 0; i < setup.models().size(); ++i) space.models.push_back(i);
+  }
+  if (flags.type) {
+    space.recipes = {setup.default_recipe()};
+  } else {
+    space.recipes = setup.RecipesOn(device, space.models.front());
+    std::erase(space.recipes, "F32");  // no better than F16, twice as large
+    std::erase(space.recipes, "BF16");
+  }
+  if (flags.k_type || flags.v_type) {
+    space.kv_types = {{space.base.k_type, space.base.v_type}};
+  } else {
+    for (const DType type : {DType::kF16, DType::kQ8_0, DType::kQ4_0}) space.kv_types.push_back({type, type});
+  }
+  space.contexts = {space.base.context};
+  space.batches = {space.base.batch};
+  space.chunks = flags.chunk ? std::vector{*flags.chunk} : std::vector<uint32_t>{64, 512};
+  const auto with_and_without = [](uint32_t value) {
+    return value == 0 ? std::vector<uint32_t>{0} : std::vector<uint32_t>{0, value};
+  };
+  space.windows = with_and_without(flags.window);
+  space.cached_prefixes = with_and_without(flags.prefix);
+  space.drafts = with_and_without(flags.draft);
+  space.threads = {flags.threads.value_or(0)};
+  return space;
+}
+
+int PlanSearch(PlanSetup& setup, const PlanFlags& flags, const std::vector<std::string>& names) {
+  if (!flags.want.empty()) {
+    throw Error(ErrorCode::kUsage,
+                "--want changes a given configuration, limits search for one: give only one sort");
+  }
+  const Limits limits = LimitsOf(flags);
+  Json list = Json::Array();
+  for (const std::string& name : names) {
+    const Device device = setup.DeviceNamed(name, setup.HostConfigurations());
+    const SearchAnswer answer = Search(setup.evaluator(), device, SpaceOf(setup, flags, device), limits);
+    if (flags.json) {
+      Json json = SearchJson(setup.models(), device, limits, answer);
+      if (names.size() == 1) {
+        json.Print();
+        return 0;
+      }
+      list.Push(std::move(json));
+      continue;
+    }
+    Write(StrCat(SearchText(setup.models(), device, limits, answer), name == names.back() ? "" : "\n"));
+  }
+  if (flags.json) list.Print();
+  return 0;
+}
+
+int Plan(const PlanFlags& flags) {
+  if (flags.table) return PrintPlanTable(*flags.table, flags);
+  if (flags.preset) return PrintPreset(*flags.preset, flags);
+  PlanSetup setup(flags);
+  const std::vector<std::string> names = setup.DeviceNames();
+  if (flags.rules) return PrintRules(setup, flags);
+  if (IsAny(LimitsOf(flags))) return PlanSearch(setup, flags, names);
+  if (names.size() == 1) return PlanOne(setup, flags);
+  if (!flags.want.empty())
+    throw Error(ErrorCode::kUsage, "--want changes one device at a time: give one --device");
+  return PlanMany(setup, flags, names);
+}
+
+VerbMain Add(Flags& flags) {
+  auto options = std::make_shared<PlanFlags>();
+  options->AddTo(flags);
+  return [options] { return Plan(*options); };
+}
+
+}  // namespace
+
+const Verb kPlanVerb = {"plan", "will it fit, how fast, how hot, how good, and what must change",
+                        "Predicts a model on a device: memory to the byte, time to the first token, tokens "
+                        "per second with what bounds "
+                        "them, watts, and what each change would give. With limits it searches models, "
+                        "number formats and techniques for "
+                        "what keeps them, or says which limit cannot be kept. Nothing is loaded or run, but "
+                        "the device `host` is measured "
+                        "once (seconds) and remembered.",
+                        "edgewise plan tinyllama-1.1b --device rpi4\n"
+                        "edgewise plan model.gguf -c 4096 -ctk q8_0 -ctv q8_0 --battery 3000mAh@3.7V\n"
+                        "edgewise plan tinyllama-1.1b --device host,rpi4,compact-532\n"
+                        "edgewise plan llama2-7b --device rpi5 --want tok_s=5\n"
+                        "edgewise plan --device rpi5 --mem 4G --ttft 2s --tok-s 5 --max-ppl-loss 3%\n"
+                        "edgewise plan --preset exercise-4\n",
+                        Add};
+
+}  // namespace edgewise

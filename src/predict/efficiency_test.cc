@@ -1,0 +1,181 @@
+#include "predict/efficiency.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "predict/op_time.h"
+#include "predict/published_power.h"
+#include "predict/published_score.h"
+#include "predict/test_published.h"
+
+namespace edgewise {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::vector<const Observation*> All(const PublishedTable& table) {
+  std::vector<const Observation*> rows;
+  for (const Observation& o : table.observations()) rows.push_back(&o);
+  return rows;
+}
+
+Efficiency Shares(double memory, double compute, double decode, double op_s = 0) {
+  Efficiency e;
+  e.memory_share = memory;
+  e.compute_share = compute;
+  e.decode_share = decode;
+  e.op_s = op_s;
+  return e;
+}
+
+// The same rows with the speeds that these factors would give.
+PublishedTable Made(std::vector<TestRow> rows, const Efficiency& truth) {
+  const PublishedTable blank = TableOf(rows);
+  for (size_t i = 0; i < rows.size(); ++i) rows[i].tok_s = PricedSpeed(blank.observations()[i], truth);
+  return TableOf(rows);
+}
+
+TEST(ArithmeticPeak, IsOfTheArithmeticThatProgramsUse) {
+  const Device cpu = TestBoard("board"), gpu = TestBoard("gpu");
+  EXPECT_EQ(ArithmeticPeak(cpu, DType::kQ4_0), 400e9);
+  EXPECT_EQ(ArithmeticPeak(cpu, DType::kQ8_0), 400e9);
+  EXPECT_EQ(ArithmeticPeak(cpu, DType::kF16), 200e9);
+  EXPECT_EQ(ArithmeticPeak(gpu, DType::kQ4_0), 200e9);
+  Device plain = cpu;
+  plain.int8_ops_s.reset();
+  plain.f16_ops_s.reset();
+  EXPECT_EQ(ArithmeticPeak(plain, DType::kQ4_0), 100e9);
+}
+
+TEST(FitDecode, FindsTheShareOfOneFactor) {
+  const PublishedTable table =
+      Made({{.recipe = "F16"}, {.recipe = "F16", .shape = "llama3-8b"}}, Shares(0.5, 1, 1));
+  const DecodeFit fit = FitDecode(All(table));
+  EXPECT_NEAR(1 / fit.read, 0.5, 1e-6);
+  EXPECT_EQ(fit.multiply, 0);
+  EXPECT_EQ(fit.op_s, 0);
+}
+
+// Three rows of a CPU: with one thread unpacking takes longer than reading, with four it does not.
+TEST(FitDecode, TellsUnpackingFromReadingOnACpu) {
+  const Efficiency truth = Shares(0.8, 0.5, 0.05);
+  const PublishedTable table =
+      Made({{.threads = 1}, {.threads = 2}, {.threads = 4, .shape = "llama3-8b"}}, truth);
+  const Efficiency e = EfficiencyFrom(All(table));
+  EXPECT_NEAR(e.memory_share, 0.8, 0.01);
+  EXPECT_NEAR(e.decode_share, 0.05, 0.001);
+  for (const Observation& o : table.observations()) {
+    EXPECT_NEAR(PricedSpeed(o, e) / o.row.tok_s, 1, 0.01) << o.row.id;
+  }
+}
+
+// Rows of models of very different sizes tell launches from bytes.
+TEST(FitDecode, TellsLaunchesFromReadingOnAGpu) {
+  const Efficiency truth = Shares(0.7, 0.5, 0.5, 5e-6);
+  std::vector<TestRow> rows;
+  for (const char* shape : {"tinyllama-1.1b", "llama3.2-3b", "llama2-7b", "llama3-8b", "llama2-13b"}) {
+    rows.push_back({.device = "gpu", .shape = shape});
+  }
+  const Efficiency e = EfficiencyFrom(All(Made(rows, truth)));
+  EXPECT_NEAR(e.memory_share, 0.7, 0.01);
+  EXPECT_NEAR(e.op_s, 5e-6, 2e-7);
+  // Four rows are too few to tell: the launches are taken for slow memory.
+  rows.pop_back();
+  EXPECT_EQ(EfficiencyFrom(All(Made(rows, truth))).op_s, 0);
+}
+
+TEST(FitDecode, OneDeviantRowDoesNotMoveIt) {
+  const Efficiency truth = Shares(0.6, 1, 1);
+  std::vector<TestRow> rows(5, {.recipe = "F16"});
+  PublishedTable table = Made(rows, truth);
+  for (size_t i = 0; i < rows.size(); ++i) rows[i].tok_s = table.observations()[i].row.tok_s;
+  rows[2].tok_s /= 4;
+  EXPECT_NEAR(EfficiencyFrom(All(TableOf(rows))).memory_share, 0.6, 1e-6);
+}
+
+TEST(EfficiencyFrom, TakesPrefillFromThoseRowsThatHaveIt) {
+  // 512 tokens of Llama 2 7B: 2 * 6.607e9 operations each, less 511 rows of the head, and attention.
+  const double ops = 2 * (6.607e9 - 4096.0 * 32000) * 512 + 32 * 4 * 128 * 32 * (512.0 * 513 / 2);
+  const double tok_s = 512 / (ops / (0.25 * 400e9));
+  const PublishedTable table =
+      TableOf({{.tok_s = 1.5, .prefill_tok_s = tok_s}, {.tok_s = 1.5}, {.tok_s = 1.5}});
+  EXPECT_NEAR(EfficiencyFrom(All(table)).compute_share, 0.25, 0.005);
+}
+
+TEST(EfficiencyFor, FallsBackFromTheDeviceToItsClassFamilyAndKind) {
+  std::vector<TestRow> rows;
+  for (int i = 0; i < 3; ++i) rows.push_back({.tok_s = 2, .device = "board"});
+  for (int i = 0; i < 3; ++i) rows.push_back({.tok_s = 1, .device = "other"});
+  for (int i = 0; i < 3; ++i) rows.push_back({.tok_s = 0.3, .recipe = "F16", .device = "other"});
+  const PublishedTable table = TableOf(rows);
+  const auto from = [&](const Device& device, const char* engine, const char* recipe) {
+    return EfficiencyFor(device, engine, recipe, table).from;
+  };
+  EXPECT_EQ(from(TestBoard("board"), "test", "Q4_0"), "3 published rows of board x test x 4-bit");
+  EXPECT_EQ(from(TestBoard("third"), "test", "Q4_K_M"), "6 published rows of boards x test x 4-bit");
+  EXPECT_EQ(from(TestBoard("third"), "test", "Q8_0"), "9 published rows of boards x test");
+  EXPECT_EQ(from(TestBoard("third"), "newer", "Q4_0"), "6 published rows of boards x 4-bit");
+  Device stranger = TestBoard("third");
+  stranger.family = "others";
+  EXPECT_EQ(from(stranger, "newer", "F16"), "3 published rows of any cpu x 16-bit");
+  EXPECT_EQ(from(TestBoard("gpu"), "test", "Q4_0"), "assumed");
+  EXPECT_EQ(EfficiencyFor(TestBoard("gpu"), "test", "Q4_0", table).rows, 0u);
+  EXPECT_THROW(EfficiencyFor(stranger, "test", "Q99", table), Error);
+}
+
+TEST(EfficiencyFor, RowsThatDoNotCountAreNotUsed) {
+  std::vector<PublishedSpeed> speeds;
+  for (const char* why : {"untuned", "", ""}) {
+    PublishedSpeed& row = speeds.emplace_back();
+    row.id = StrCat(speeds.size());
+    row.device = "board";
+    row.engine = "test";
+    row.shape = "llama2-7b";
+    row.recipe = "Q4_0";
+    row.tok_s = 2;
+    row.unscored = why;
+  }
+  const PublishedTable table(speeds, "p.csv", {}, "e.csv",
+                             [](const std::string& name) { return TestBoard(name); });
+  EXPECT_EQ(EfficiencyFor(TestBoard("board"), "test", "Q4_0", table).from, "assumed");
+}
+
+// Two devices alike and one at a third of their speed: the band is what leaving a device out shows.
+TEST(EfficiencyFor, TheBandIsOfDevicesNotSeen) {
+  const PublishedTable table =
+      TableOf({{.tok_s = 1.5, .device = "a"}, {.tok_s = 1.5, .device = "b"}, {.tok_s = 0.5, .device = "c"}});
+  const Efficiency e = EfficiencyFor(TestBoard("d"), "test", "Q4_0", table);
+  // a and b are predicted exactly by the other, or by c: a median of two equals; c is said to take a third.
+  EXPECT_GT(e.error, 0.3);
+  EXPECT_LT(e.error, 0.7);
+}
+
+TEST(FitPower, TellsTheMachineFromTheProcessor) {
+  std::vector<PowerPoint> rows;
+  for (const double rated : {6.0, 15.0, 28.0, 65.0, 95.0}) rows.push_back({rated, 20 + 1.1 * rated});
+  PowerFit fit = FitPower(rows);
+  EXPECT_NEAR(fit.base, 20, 1e-9);
+  EXPECT_NEAR(fit.share, 1.1, 1e-9);
+  rows.resize(3);  // too few: a share alone
+  fit = FitPower(rows);
+  EXPECT_EQ(fit.base, 0);
+}
+
+TEST(WattsFor, OwnRowsThenTheClassThenTheFigure) {
+  std::vector<TestRow> rows;
+  for (const double watts : {11.0, 12.0, 13.0})
+    rows.push_back({.tok_s = 2, .device = "board", .watts = watts});
+  const PublishedTable table = TableOf(rows);
+  EXPECT_EQ(WattsFor(TestBoard("board"), "test", table).watts, 12);
+  const Watts other = WattsFor(TestBoard("other"), "test", table);
+  EXPECT_NEAR(other.watts, 12, 1e-9);
+  EXPECT_THAT(other.from, HasSubstr("3 published rows of boards x test: 0 W + 1.2 x 10 W"));
+  EXPECT_EQ(WattsFor(TestBoard("gpu"), "test", table).from, "the device's own figure");
+  Device silent = TestBoard("other");
+  silent.watts.reset();
+  EXPECT_EQ(WattsFor(silent, "test", table).watts, 0);
+}
+
+}  // namespace
+}  // namespace edgewise

@@ -1,0 +1,71 @@
+#include "predict/evaluator.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace edgewise {
+
+Evaluator::Evaluator(std::span<const ModelChoice> models, MemoryOf memory, OptionsOf options)
+    : models_(models), memory_(memory), options_(options) {}
+
+const Model& Evaluator::ModelFor(const Configuration& c) {
+  const ModelChoice& choice = models_[c.model];
+  const bool is_exact = choice.exact != nullptr && c.recipe == choice.exact_recipe && c.window == 0;
+  if (is_exact) return *choice.exact;
+  std::unique_ptr<const Model>& made = made_[{c.model, c.recipe, c.window}];
+  if (made == nullptr) {
+    ModelShape shape = choice.shape;
+    uint32_t& window = shape.config.window;
+    if (c.window != 0) window = window == 0 ? c.window : std::min(window, c.window);
+    made = std::make_unique<const Model>(Model::FromShape(shape, c.recipe));
+  }
+  return *made;
+}
+
+Prediction Evaluator::PredictionOf(const Device& device, const Configuration& c) {
+  PredictOptions options = options_(device, c.recipe);
+  options.threads = c.threads;
+  return Predict(device, ModelFor(c), c.usage, memory_, options);
+}
+
+Figures Evaluator::WithoutTime(const Configuration& c) {
+  const Model& model = ModelFor(c);
+  const auto parameters = static_cast<double>(model.parameters());
+  const double loss = Together(LossOfWeights(model.config(), parameters, c.recipe).value,
+                               LossOfKv(model.config(), parameters, c.usage.k_type, c.usage.v_type).value);
+  return {.memory_bytes = static_cast<double>(memory_(model, c.usage).total()),
+          .loss = loss,
+          .perplexity = RelativePerplexity(parameters, loss)};
+}
+
+double Evaluator::MostTokensPerSecond(const Device& device, const Configuration& c) {
+  if (device.chip || device.host_bytes_s) return std::numeric_limits<double>::infinity();
+  double bytes_s = device.memory_bytes_s.value;
+  // A team's roof may be above the data sheet's.
+  for (const TeamRate& team : device.teams) bytes_s = std::max(bytes_s, team.read_bytes_s.value);
+  const Model& model = ModelFor(c);
+  double bytes = static_cast<double>(model.weight_bytes());
+  if (!model.tied_output()) bytes -= static_cast<double>(model.weight(model.embedding()).bytes());
+  return (1 + c.usage.draft_tokens) * bytes_s / bytes;
+}
+
+Candidate Evaluator::Evaluate(const Device& device, const Configuration& c) {
+  return CandidateOf(c, WithoutTime(c), PredictionOf(device, c));
+}
+
+Candidate CandidateOf(const Configuration& configuration, const Figures& without_time, const Prediction& p) {
+  Candidate candidate = {.configuration = configuration,
+                         .figures = without_time,
+                         .bound = p.bound,
+                         .resident_share = p.memory.resident_share,
+                         .error = p.error};
+  Figures& f = candidate.figures;
+  f.ttft_s = p.ttft_s();
+  f.tok_s = p.tok_s;
+  f.throughput_tok_s = p.throughput_tok_s;
+  f.watts = p.watts;
+  f.joules_per_token = p.joules_per_token;
+  return candidate;
+}
+
+}  // namespace edgewise

@@ -1,0 +1,29 @@
+// The few statistics that fits and scores share.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "base/error.h"
+
+namespace edgewise {
+
+// Relative, the same for twice and half: 1 for both.
+inline double Deviation(double a, double b) { return std::max(a / b, b / a) - 1; }
+
+// By linear interpolation between the two values around it. Requires a value.
+inline double Quantile(std::vector<double> values, double share) {
+  EDGEWISE_CHECK(!values.empty());
+  std::ranges::sort(values);
+  const double at = share * static_cast<double>(values.size() - 1);
+  const size_t below = static_cast<size_t>(at);
+  const size_t above = std::min(below + 1, values.size() - 1);
+  return values[below] + (at - static_cast<double>(below)) * (values[above] - values[below]);
+}
+inline double Median(std::vector<double> values) { return Quantile(std::move(values), 0.5); }
+
+// Of predictions, three of four are off by at most their error band.
+inline constexpr double kBandQuantile = 0.75;
+
+}  // namespace edgewise
