@@ -24,7 +24,7 @@ class LaneRows {
       : args_(a),
         ahead_(a.prefetch_bytes),
         first_lane_(part * kLanes),
-        steps_((a.rows + parts * kLanes - 1) / (parts * kLanes)) {}
+        steps_(RowsOfLane(a.rows, parts * kLanes, a.w_stride)) {}
 
   // Every lane's number of rows.
   uint32_t steps() const { return steps_; }
