@@ -421,11 +421,7 @@ Answer WhisperGflop(const GoldenRow& row) {
   return 2.0 * static_cast<double>(work.macs(true)) / kGiga;
 }
 
-struct Op {
-  const char* name;
-  Answer (*answer)(const GoldenRow& row);
-};
-constexpr Op kChipOps[] = {
+constexpr GoldenOp kChipOps[] = {
     {"tile_ops", TileOps},
     {"tile_cycles", TileCycles},
     {"tile_time_us", TileMicroseconds},
@@ -456,35 +452,17 @@ constexpr Op kChipOps[] = {
     {"whisper_enc_gflop", WhisperGflop},
 };
 
-// Of devices, precisions, caches and rules of choice; params_formula and kv_formula are the documents'
-// approximations, which a predictor shows beside the right values.
-constexpr const char* kPredictorOps[] = {
-    "two_resource_speedup", "tps_mem",          "tps_mem_printed", "weight_gb",
-    "params_formula",       "kv_formula",       "kv_formula_ctx",  "kv_token",
-    "kv_gib",               "kv_ctx_for_share", "act_peak",        "energy_j",
-    "quant_code",           "quant_err",        "quant_relerr",    "err_bound",
-    "kd",                   "flash_io",         "std_attn_io",     "decide_hw",
-    "decide_quant",         "gemm_oi",          "gemm_bytes",      "decode_oi",
-    "attain",               "ridge_batch",      "e2e",             "mix_share",
-    "fits"};
-
-const Op* FindChipOp(const std::string& name) {
-  const auto* op = std::ranges::find_if(kChipOps, [&](const Op& o) { return name == o.name; });
-  return op == std::end(kChipOps) ? nullptr : op;
-}
-
 }  // namespace
 
-bool IsChipOp(const std::string& op) { return FindChipOp(op) != nullptr; }
-
-bool IsPredictorOp(const std::string& op) {
-  return std::ranges::any_of(kPredictorOps, [&](const char* name) { return op == name; });
-}
+std::span<const GoldenOp> ChipOps() { return kChipOps; }
 
 Answer AnswerOf(const GoldenRow& row) {
-  const Op* op = FindChipOp(row.op);
-  EDGEWISE_CHECK(op != nullptr);
-  return op->answer(row);
+  for (const std::span<const GoldenOp> ops : {ChipOps(), FormulaOps()}) {
+    for (const GoldenOp& op : ops) {
+      if (row.op == op.name) return op.answer(row);
+    }
+  }
+  throw Error(ErrorCode::kUnsupported, StrCat("no function answers the op '", row.op, "'"));
 }
 
 }  // namespace edgewise

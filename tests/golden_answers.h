@@ -2,19 +2,24 @@
 // product or a model, and the functions that the program itself uses price, execute or simulate it.
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "golden_file.h"
 
 namespace edgewise {
 
-// Rows about chips and about a model's operations.
-bool IsChipOp(const std::string& op);
-// Rows that only a predictor can answer; none exists yet.
-bool IsPredictorOp(const std::string& op);
-
-// Requires IsChipOp(row.op). Throws Error for inputs that no chip or model can have, and
-// Error(kUnsupported) when an executed product comes out wrong.
+// Throws Error(kUnsupported) for an op that is none; Error for inputs that no chip, model or device can have, and
+// when an executed product comes out wrong.
 Answer AnswerOf(const GoldenRow& row);
+
+// Of chips, their products and a model's operations (golden_answers.cc); of devices, precisions, caches and rules
+// of choice (golden_formulas.cc).
+struct GoldenOp {
+  const char* name;
+  Answer (*answer)(const GoldenRow& row);
+};
+std::span<const GoldenOp> ChipOps();
+std::span<const GoldenOp> FormulaOps();
 
 }  // namespace edgewise

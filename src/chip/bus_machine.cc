@@ -25,9 +25,8 @@ void BusHost::Begin(std::span<const BusOp> program, std::span<const Stall> stall
   for (const BusOp& op : program) reads += op.kind == BusOp::Kind::kRead;
   results_.clear();
   results_.reserve(reads);
-  next_ = {};
-  Fetch();
-  now_ = next_;
+  now_ = {};
+  Fetch(now_);
 }
 
 void BusHost::Tick(bool accepted, uint32_t read_data) {
@@ -51,20 +50,20 @@ void BusHost::Tick(bool accepted, uint32_t read_data) {
   }
   if (program_[now_.index].kind == BusOp::Kind::kRead) results_.push_back(read_data);
   ++next_.index;
-  Fetch();
+  Fetch(next_);
 }
 
-// Looks for the next transaction from next_.index on, and how long it must wait.
-void BusHost::Fetch() {
-  next_.wait = 0;
-  for (; next_.index < program_.size(); ++next_.index) {
-    next_.wait += stalls_.Before(next_.index);
-    const BusOp& op = program_[next_.index];
+// Looks for the next transaction from state.index on, and how long it must wait.
+void BusHost::Fetch(State& state) {
+  state.wait = 0;
+  for (; state.index < program_.size(); ++state.index) {
+    state.wait += stalls_.Before(state.index);
+    const BusOp& op = program_[state.index];
     if (op.kind != BusOp::Kind::kIdle) break;
-    next_.wait += op.data;
+    state.wait += op.data;
   }
-  next_.phase = next_.wait > 0                  ? Phase::kWait
-                : next_.index < program_.size() ? Phase::kOffer
+  state.phase = state.wait > 0                  ? Phase::kWait
+                : state.index < program_.size() ? Phase::kOffer
                                                 : Phase::kFinished;
 }
 
@@ -91,6 +90,13 @@ Outcome BusMachine::Run(std::span<const BusOp> program, std::span<const Stall> s
   uint64_t cycles = 0;
   host_.Begin(program, stalls);
   while (!host_.finished()) {
+    if (simulation.skips()) {
+      const uint64_t quiet = QuietEdges();
+      if (quiet > 0) Skip(quiet);
+      const uint64_t skipped = quiet + PlayWrites();
+      cycles += skipped;
+      if (skipped > 0) continue;
+    }
     ++cycles;
     Tick(order);
     if (simulation.trace) Trace(simulation.trace, cycles);
@@ -126,39 +132,51 @@ void BusMachine::Tick(TickOrder& order) {
   for (SequentialArray& array : arrays_) array.Commit();
 }
 
+// Unit, window, word. Windows larger than their memory repeat it.
+inline BusMachine::Target BusMachine::Decode(uint32_t address) const {
+  using Memory = SequentialArray::Memory;
+  Target target{.unit = address >> unit_shift_};
+  if (target.unit >= arrays_.size()) return target;
+  const SequentialArray& array = arrays_[target.unit];
+  const uint32_t offset = address & (map_.unit_stride - 1);
+  if (offset == map_.control) {
+    target.memory = Memory::kControl;
+  } else if (offset == map_.status) {
+    target.memory = Memory::kStatus;
+  } else if (offset < map_.control) {
+    const auto memory = static_cast<Memory>(offset >> window_shift_);
+    target.index = offset & (std::bit_ceil(array.words(memory)) - 1);
+    if (target.index < array.words(memory)) target.memory = memory;
+  }
+  return target;
+}
+
 void BusMachine::Settle() {
   using Memory = SequentialArray::Memory;
-  wires_ = {.op = host_.offer(), .offered = host_.offer() != nullptr};
+  wires_ = {};
+  wires_.op = host_.offer();
+  wires_.offered = wires_.op != nullptr;
   if (!wires_.offered) wires_.op = host_.transfer();
   if (wires_.op == nullptr) return;
 
-  // 1. The address: unit, window, word. Windows larger than their memory repeat it.
+  // 1. The address.
   const BusOp& op = *wires_.op;
   const bool writes = op.kind == BusOp::Kind::kWrite;
-  const uint32_t offset = op.address & (map_.unit_stride - 1);
-  wires_.unit = op.address >> unit_shift_;
-  if (wires_.unit >= arrays_.size()) {
+  const Target target = wires_.target = Decode(op.address);
+  if (target.unit >= arrays_.size()) {
     wires_.accepted = wires_.offered;
     return;
   }
-  const SequentialArray& array = arrays_[wires_.unit];
-  if (offset == map_.control) {
-    wires_.memory = Memory::kControl;
-  } else if (offset == map_.status) {
-    wires_.memory = Memory::kStatus;
-  } else if (offset < map_.control) {
-    const auto memory = static_cast<Memory>(offset >> window_shift_);
-    wires_.index = offset & (std::bit_ceil(array.words(memory)) - 1);
-    if (wires_.index < array.words(memory)) wires_.memory = memory;
-  }
+  const SequentialArray& array = arrays_[target.unit];
 
   // 2. Chips that interlock answer only reads of STATUS while the unit is busy.
-  const bool blocked = interlocked_ && array.busy() && (writes || wires_.memory != Memory::kStatus);
+  const bool blocked = interlocked_ && array.busy() && (writes || target.memory != Memory::kStatus);
   wires_.accepted = wires_.offered && !blocked;
+  if (wires_.offered && blocked) wires_.refused_by = &array;
 
   // 3. A write lands, or a read finds its word.
   wires_.lands = writes && (wires_.accepted || !wires_.offered) && host_.ends();
-  if (!writes && wires_.accepted) wires_.read_data = array.Read(wires_.memory, wires_.index);
+  if (!writes && wires_.accepted) wires_.read_data = array.Read(target.memory, target.index);
 }
 
 void BusMachine::TickComponent(uint32_t component) {
@@ -171,16 +189,49 @@ void BusMachine::TickComponent(uint32_t component) {
   } else {
     const uint32_t unit = component - kFirstArray;
     SequentialArray::Write write;
-    if (wires_.lands && wires_.unit == unit) write = {wires_.memory, wires_.index, wires_.op->data};
+    const Target& target = wires_.target;
+    if (wires_.lands && target.unit == unit) write = {target.memory, target.index, wires_.op->data};
     arrays_[unit].Tick(write);
   }
+}
+
+// The host waits, a transfer takes its time, or what is offered was refused and the unit stays busy.
+uint64_t BusMachine::QuietEdges() const {
+  const uint64_t host = host_.QuietEdges();
+  if (host != kNever) return host;
+  return wires_.refused_by == nullptr ? 0 : wires_.refused_by->BusyEdges();
+}
+
+void BusMachine::Skip(uint64_t edges) {
+  if (host_.offer() != nullptr) refused_ += edges;
+  host_.Skip(edges);
+  for (SequentialArray& array : arrays_) array.Skip(edges);
+}
+
+// Words for A and B of units at rest, one an edge: no other component sees them before the unit is started.
+// Returns how many.
+uint64_t BusMachine::PlayWrites() {
+  uint64_t edges = 0;
+  for (const BusOp* op = host_.offer(); op != nullptr; op = host_.offer(), ++edges) {
+    if (op->kind != BusOp::Kind::kWrite || !host_.ends()) break;
+    const Target target = Decode(op->address);
+    if (target.unit >= arrays_.size() || !arrays_[target.unit].TakesAtOnce(target.memory)) break;
+    arrays_[target.unit].WriteAtOnce(target.memory, target.index, op->data);
+    host_.PassWrite();
+  }
+  if (edges == 0) return 0;
+  wires_ = {};
+  accepted_ += edges;
+  writes_ += edges;
+  for (SequentialArray& array : arrays_) array.Skip(edges);
+  return edges;
 }
 
 void BusMachine::Trace(const TraceHook& hook, uint64_t cycle) {
   using Memory = SequentialArray::Memory;
   const char* activity = nullptr;
   if (wires_.op != nullptr) {
-    switch (wires_.memory) {
+    switch (wires_.target.memory) {
       case Memory::kA: activity = "write A"; break;
       case Memory::kB: activity = "write B"; break;
       case Memory::kC: activity = "read C"; break;

@@ -26,13 +26,27 @@ class BusHost {
   // `accepted`: the slave takes the offered transaction at this edge.
   void Tick(bool accepted, uint32_t read_data);
   void Commit() { now_ = next_; }
+  // Edges at which nothing of it changes for others, as long as what it offers is not accepted.
+  uint64_t QuietEdges() const { return now_.wait > 0 ? now_.wait - 1 : kNever; }
+  void Skip(uint64_t edges) {
+    if (now_.wait > 0) now_.wait -= edges;
+  }
+
+  // The same as Tick and Commit at an edge that accepts a write of one cycle, without copying a state whose
+  // parts were just written, for which processors wait: half of the time of such an edge.
+  void PassWrite() {
+    ++now_.index;
+    Fetch(now_);
+  }
 
   const BusOp* offer() const { return now_.phase == Phase::kOffer ? &program_[now_.index] : nullptr; }
   // Accepted before, and still taking cycles: a read's data are to come, or a long write, which lands in the
   // last of its cycles.
   const BusOp* transfer() const { return now_.phase == Phase::kTransfer ? &program_[now_.index] : nullptr; }
   // Whether what is on the bus ends at this edge, once it is accepted.
-  bool ends() const { return now_.phase == Phase::kOffer ? CyclesOf(program_[now_.index]) == 1 : now_.wait == 1; }
+  bool ends() const {
+    return now_.phase == Phase::kOffer ? CyclesOf(program_[now_.index]) == 1 : now_.wait == 1;
+  }
   bool finished() const { return now_.phase == Phase::kFinished; }
   const std::vector<uint32_t>& results() const { return results_; }
 
@@ -44,7 +58,7 @@ class BusHost {
     Phase phase = Phase::kFinished;
   };
 
-  void Fetch();
+  void Fetch(State& state);
   uint32_t CyclesOf(const BusOp& op) const;
 
   const uint32_t write_cycles_, read_cycles_, control_cycles_;
@@ -75,20 +89,28 @@ class BusMachine {
   Outcome Run(std::span<const BusOp> program, std::span<const Stall> stalls, Simulation& simulation);
 
  private:
+  struct Target {
+    uint32_t unit = 0;
+    SequentialArray::Memory memory = SequentialArray::Memory::kUnmapped;
+    uint32_t index = 0;  // within the memory
+  };
   // What the bus carries during a cycle.
   struct Wires {
     const BusOp* op = nullptr;  // offered, or accepted before and still taking cycles
     bool offered = false, accepted = false;
     bool lands = false;  // a write reaches its register at this edge
-    uint32_t unit = 0;
-    SequentialArray::Memory memory = SequentialArray::Memory::kUnmapped;
-    uint32_t index = 0;      // within the memory
+    Target target;
     uint32_t read_data = 0;  // what a read would find
+    const SequentialArray* refused_by = nullptr;
   };
 
   void Tick(TickOrder& order);
   void Settle();
   void TickComponent(uint32_t component);
+  Target Decode(uint32_t address) const;
+  uint64_t QuietEdges() const;
+  void Skip(uint64_t edges);
+  uint64_t PlayWrites();
   void Trace(const TraceHook& hook, uint64_t cycle);
 
   const RegisterMap map_;

@@ -20,15 +20,16 @@ struct CycleSimulator::Machines {
   std::unique_ptr<BufferedMachine> buffered;
 };
 
-CycleSimulator::CycleSimulator(const ChipDesign& design)
+CycleSimulator::CycleSimulator(const ChipDesign& design, Detail detail)
     : design_(design), machines_(std::make_unique<Machines>()) {
   CheckDesign(design);
+  simulation_.detail = detail;
   switch (design.host) {
     case HostInterface::kNone: machines_->free.emplace(design); break;
     case HostInterface::kAxiLite: machines_->bus.emplace(design); break;
     case HostInterface::kDma:
       if (IsStreaming(design)) {
-        machines_->stream = MakeStreamMachine(design);
+        machines_->stream = MakeStreamMachine(design, detail);
       } else {
         machines_->buffered = MakeBufferedMachine(design);
       }

@@ -1,6 +1,7 @@
 // A chip cycle by cycle: host or memory channel, scratchpad, buffers, processing array and drain, each a
-// component with a Tick, element by element where the array is systolic. Results and cycles are those of
-// the RTL to the bit and the edge; the tile model's closed forms are held against it.
+// component with a Tick. Results and cycles are those of the RTL to the bit and the edge; the tile model's
+// closed forms are held against it. Stretches in which nothing can be seen are skipped, unless every edge is
+// asked for: then systolic arrays also move each operand from element to element (simulation.h, Detail).
 //
 // A machine for each kind of chip: bus_machine.h, stream_machine.h, buffered_machine.h, free_machine.h;
 // what they share: simulation.h.
@@ -21,7 +22,7 @@ namespace edgewise::chip {
 class CycleSimulator {
  public:
   // The design as CheckDesign accepts it. Memories begin with zeros.
-  explicit CycleSimulator(const ChipDesign& design);
+  explicit CycleSimulator(const ChipDesign& design, Detail detail = Detail::kEvents);
   ~CycleSimulator();
   CycleSimulator(CycleSimulator&&) noexcept;
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "quant/codec.h"
+#include "quant/uniform.h"
 #include "quant/unpack.h"
 
 namespace edgewise::chip {
@@ -82,9 +83,7 @@ float RoundGroup(std::span<const float> w, Datapath datapath, int8_t* codes) {
     return std::isfinite(most) && std::isfinite(sum) ? 0 : NAN;
   }
   for (size_t i = 0; i < w.size(); ++i) {
-    const float code = Round(w[i] / scale);
-    codes[i] = static_cast<int8_t>(
-        std::clamp(code, -static_cast<float>(most_code), static_cast<float>(most_code)));
+    codes[i] = static_cast<int8_t>(UniformCode(w[i], scale, static_cast<float>(most_code)));
   }
   return scale;
 }

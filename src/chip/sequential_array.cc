@@ -41,6 +41,11 @@ void SequentialArray::ResetCounters() {
 }
 
 void SequentialArray::Tick(const Write& write) {
+  if (settled() && write.memory != Memory::kControl) {
+    computing_ = false;
+    write_ = write;
+    return;
+  }
   next_ = now_;
 
   // 1. A run begins.
@@ -98,32 +103,86 @@ void SequentialArray::Begin() {
   delay_ = start_cycles_;
 }
 
-// One cycle's multiply-adds; true if they were the last. Zero weights that are skipped take no part of a
-// cycle, wherever in the walk they are.
+// One cycle's multiply-adds; true if they were the last.
 bool SequentialArray::Multiply() {
   computing_ = true;
-  uint32_t left = macs_;
-  while (element_ < elements_) {
-    const uint32_t w = b_[k_ * cols_ + col_];
-    if (w != 0 || !skip_zeros_) {
-      if (left == 0) break;
-      --left;
-      const uint32_t a = a_[row_ * depth_ + k_];
-      sums_[element_] += a * w;
-      useful_[element_] += (a != 0) & (w != 0);
-    }
-    if (++k_ == depth_) {
-      k_ = 0;
-      ++element_;
-      if (++col_ == cols_) {
-        col_ = 0;
-        ++row_;
-      }
-    }
-  }
-  multiply_adds_ += macs_ - left;
+  multiply_adds_ += skip_zeros_ ? WalkNonZero(macs_) : Walk(macs_);
   ++busy_cycles_;
   return element_ == elements_;
+}
+
+// The next `count` multiply-adds, or those that are left; returns how many.
+uint64_t SequentialArray::Walk(uint64_t count) {
+  count = std::min(count, MultiplyAddsLeft());
+  for (uint64_t left = count; left > 0;) {
+    const auto steps = static_cast<uint32_t>(std::min<uint64_t>(left, depth_ - k_));
+    const uint32_t* a = &a_[size_t{row_} * depth_ + k_];
+    const uint32_t* w = &b_[size_t{k_} * cols_ + col_];
+    uint32_t sum = 0, useful = 0;
+    for (uint32_t step = 0; step < steps; ++step, w += cols_) {
+      sum += a[step] * *w;
+      useful += (a[step] != 0) & (*w != 0);
+    }
+    sums_[element_] += sum;
+    useful_[element_] += useful;
+    left -= steps;
+    k_ += steps;
+    if (k_ == depth_) NextElement();
+  }
+  return count;
+}
+
+// Zero weights are skipped: they take no part of a cycle, wherever in the walk they are.
+uint64_t SequentialArray::WalkNonZero(uint64_t count) {
+  uint64_t done = 0;
+  while (element_ < elements_) {
+    const uint32_t w = b_[size_t{k_} * cols_ + col_];
+    if (w != 0) {
+      if (done == count) break;
+      ++done;
+      const uint32_t a = a_[size_t{row_} * depth_ + k_];
+      sums_[element_] += a * w;
+      useful_[element_] += a != 0;
+    }
+    if (++k_ == depth_) NextElement();
+  }
+  return done;
+}
+
+void SequentialArray::NextElement() {
+  k_ = 0;
+  ++element_;
+  if (++col_ == cols_) {
+    col_ = 0;
+    ++row_;
+  }
+}
+
+uint64_t SequentialArray::BusyEdges() const {
+  if (now_.state != State::kCompute || skip_zeros_) return 0;
+  return delay_ + MultiplyAddsLeft() / macs_;
+}
+
+void SequentialArray::Skip(uint64_t edges) {
+  while (edges > 0) {
+    if (settled()) {
+      computing_ = false;
+      return;
+    }
+    // Edges in the middle of the walk do nothing but multiply; those behind them fill the result registers.
+    const bool walks = now_.state == State::kCompute && delay_ == 0 && !skip_zeros_;
+    const uint64_t middle = walks ? std::min(edges, (MultiplyAddsLeft() - 1) / macs_) : 0;
+    if (middle > pipeline_.size()) {
+      const uint64_t bulk = middle - pipeline_.size();
+      multiply_adds_ += Walk(bulk * macs_);
+      busy_cycles_ += bulk;
+      edges -= bulk;
+    } else {
+      Tick({});
+      Commit();
+      --edges;
+    }
+  }
 }
 
 void SequentialArray::Commit() {

@@ -35,6 +35,17 @@ class SequentialArray {
 
   void Tick(const Write& write);
   void Commit();
+  // Edges from now on at which it certainly stays busy, if it is.
+  uint64_t BusyEdges() const;
+  // The same as Tick and Commit so many times, without a write.
+  void Skip(uint64_t edges);
+  // Whether the array is at rest, and `memory` one that the bus writes: then a word can be written at once.
+  bool TakesAtOnce(Memory memory) const {
+    return settled() && (memory == Memory::kA || memory == Memory::kB);
+  }
+  void WriteAtOnce(Memory memory, uint32_t index, uint32_t data) {
+    (memory == Memory::kA ? a_ : b_)[index] = data;
+  }
 
   // What is visible.
   uint32_t Read(Memory memory, uint32_t index) const;
@@ -67,6 +78,12 @@ class SequentialArray {
 
   void Begin();
   bool Multiply();
+  uint64_t Walk(uint64_t count);
+  uint64_t WalkNonZero(uint64_t count);
+  void NextElement();
+  // Nothing happens until the bus writes control.
+  bool settled() const { return !now_.in_flight && now_.start == (now_.state == State::kDone); }
+  uint64_t MultiplyAddsLeft() const { return uint64_t{elements_ - element_} * depth_ - k_; }
 
   const uint32_t rows_, cols_, depth_, macs_, start_cycles_, result_cycles_;
   const uint32_t elements_;

@@ -4,6 +4,10 @@
 // all have done so it becomes visible (Commit). So the order in which components tick cannot matter, which
 // a test holds them to by shuffling it at every edge. Wires, which depend on what is visible now, settle
 // before.
+//
+// Most edges change nothing that another component could see: the host counts cycles, an array walks. A
+// machine may pass over such a stretch at once: each component says for how many edges it is quiet, and the
+// shortest of these is skipped by all. Nothing observable may depend on that, which tests hold it to.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +19,15 @@
 #include "chip/program.h"
 
 namespace edgewise::chip {
+
+// How closely a run is followed; results, cycles, counters and traces are the same. (One difference: of a
+// stream that ends within a tile, kEveryEdge counts what is still on its way in the next run.)
+enum class Detail : uint8_t {
+  kEvents,     // quiet stretches are skipped, sums of systolic elements worked out when they can be seen
+  kEveryEdge,  // every component ticks at every edge, and operands move through every register
+};
+
+inline constexpr uint64_t kNever = ~uint64_t{0};  // of edges: until another component does something
 
 // One run's account. Elements are those of the array: rows x cols of outputs (sequential, output-stationary,
 // vector), depth x cols of weights (weight-stationary); arrays side by side are further columns.
@@ -28,6 +41,8 @@ struct SimCounters {
   uint32_t element_rows = 0, element_cols = 0;
   std::vector<uint64_t>
       useful;  // per element: multiply-adds of two non-zero operands, so not those with padding
+
+  bool operator==(const SimCounters&) const = default;
 };
 
 // Something that a component did from cycle `start` for `duration` cycles.
@@ -104,8 +119,11 @@ class StallCursor {
 // What a machine reports to while it runs.
 struct Simulation {
   SimCounters counters;
-  TraceHook trace;            // empty: none
+  Detail detail = Detail::kEvents;
+  TraceHook trace;            // empty: none; with it machines tick at every edge
   uint64_t shuffle_seed = 0;  // 0: components tick as listed
+
+  bool skips() const { return detail == Detail::kEvents && !trace; }
 };
 
 }  // namespace edgewise::chip

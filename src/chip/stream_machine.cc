@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "chip/stream_parts.h"
 #include "chip/systolic_array.h"
+#include "chip/systolic_sums.h"
 #include "chip/vector_array.h"
 
 namespace edgewise::chip {
@@ -70,7 +71,10 @@ class StreamMachineOf final : public StreamMachine {
 
   void Tick(TickOrder& order);
   void Settle();
+  bool Accepts() const { return !(controller_.view().last && drain_.busy()); }
   void TickComponent(uint32_t component);
+  uint64_t QuietEdges() const;
+  void Skip(uint64_t edges);
   void Trace(const TraceHook& hook, uint64_t cycle);
 
   ChipDesign design_;
@@ -122,6 +126,11 @@ Outcome StreamMachineOf<Array, T>::Run(std::span<const Beat> program, std::span<
   source_.Begin(program, plan.roles, stalls);
   drain_.Begin(plan.result_rows, output_stalls);
   while (!source_.finished() || drain_.busy()) {
+    if (const uint64_t quiet = simulation.skips() ? QuietEdges() : 0; quiet > 0) {
+      Skip(quiet);
+      cycles += quiet;
+      continue;
+    }
     ++cycles;
     Tick(order);
     if (simulation.trace) Trace(simulation.trace, cycles);
@@ -163,7 +172,7 @@ template <template <typename> class Array, typename T>
 void StreamMachineOf<Array, T>::Settle() {
   wires_ = {source_.offers(), false, controller_.view(), nullptr};
   if (!wires_.offered) return;
-  wires_.accepted = !(wires_.beat.last && drain_.busy());
+  wires_.accepted = Accepts();
   if (!wires_.accepted) return;
   wires_.bytes = source_.beat();
   if (wires_.beat.role == BeatRole::kActivations) {
@@ -195,6 +204,21 @@ void StreamMachineOf<Array, T>::TickComponent(uint32_t component) {
   }
 }
 
+// A beat is on its way, or refused while results leave; only the array and the drain work.
+template <template <typename> class Array, typename T>
+uint64_t StreamMachineOf<Array, T>::QuietEdges() const {
+  if (source_.offers() && Accepts()) return 0;
+  return std::min({source_.QuietEdges(), array_.QuietEdges(), drain_.QuietEdges(array_.captured())});
+}
+
+template <template <typename> class Array, typename T>
+void StreamMachineOf<Array, T>::Skip(uint64_t edges) {
+  if (source_.offers()) refused_ += edges;
+  source_.Skip(edges);
+  array_.Skip(edges);
+  drain_.Skip(edges);
+}
+
 template <template <typename> class Array, typename T>
 void StreamMachineOf<Array, T>::Trace(const TraceHook& hook, uint64_t cycle) {
   const char* activity = nullptr;
@@ -217,8 +241,9 @@ std::unique_ptr<StreamMachine> MakeOf(const ChipDesign& design) {
 
 }  // namespace
 
-std::unique_ptr<StreamMachine> MakeStreamMachine(const ChipDesign& design) {
-  return IsVector(design) ? MakeOf<VectorArray>(design) : MakeOf<SystolicArray>(design);
+std::unique_ptr<StreamMachine> MakeStreamMachine(const ChipDesign& design, Detail detail) {
+  if (IsVector(design)) return MakeOf<VectorArray>(design);
+  return detail == Detail::kEvents ? MakeOf<SystolicSums>(design) : MakeOf<SystolicArray>(design);
 }
 
 }  // namespace edgewise::chip

@@ -29,6 +29,6 @@ class StreamMachine {
 };
 
 // For output-stationary and vector designs with kDma.
-std::unique_ptr<StreamMachine> MakeStreamMachine(const ChipDesign& design);
+std::unique_ptr<StreamMachine> MakeStreamMachine(const ChipDesign& design, Detail detail);
 
 }  // namespace edgewise::chip

@@ -39,6 +39,11 @@ class BeatSource {
 
   void Tick(bool accepted);
   void Commit() { now_ = next_; }
+  // Edges at which nothing changes for others while no beat is accepted.
+  uint64_t QuietEdges() const { return now_.wait > 0 ? now_.wait : kNever; }
+  void Skip(uint64_t edges) {
+    if (now_.wait > 0) now_.wait -= edges;
+  }
 
   bool offers() const { return now_.wait == 0 && now_.index < program_.size(); }
   const uint8_t* beat() const { return program_[now_.index].bytes.data(); }
@@ -138,6 +143,11 @@ class Drain {
   // had been captured before this edge; they stay where they are until they have left.
   void Tick(uint32_t rows, bool captured, const uint32_t* results);
   void Commit() { now_ = next_; }
+  // Edges before the one at which a row has left.
+  uint64_t QuietEdges(bool captured) const { return captured ? 0 : now_.sending ? now_.wait - 1 : kNever; }
+  void Skip(uint64_t edges) {
+    if (now_.sending) now_.wait -= edges;
+  }
 
   bool busy() const { return now_.rows != 0; }  // until the last row has left
   bool sending() const { return sending_; }  // a row was on its way in the latest cycle

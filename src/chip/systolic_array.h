@@ -28,6 +28,8 @@ class SystolicArray {
   // A beat's activations [rows] and weights [cols of all arrays], or null when none was accepted.
   void Tick(const T* activations, const T* weights, bool first, bool last);
   void Commit();
+  uint64_t QuietEdges() const { return 0; }  // operands always move
+  void Skip(uint64_t) {}
 
   // For one cycle after the edge that captured a tile's final element.
   bool captured() const { return captured_now_; }

@@ -24,6 +24,9 @@ class VectorArray {
   // A beat's activations [rows][depth] and weights [cols of all arrays][depth], or null.
   void Tick(const T* activations, const T* weights, bool first, bool last);
   void Commit() { captured_now_ = captured_next_; }
+  // Edges from now on at which nothing happens here as long as no beat is accepted: all, once it is empty.
+  uint64_t QuietEdges() const;
+  void Skip(uint64_t) {}
 
   bool captured() const { return captured_now_; }              // for one cycle
   const uint32_t* results() const { return results_.data(); }  // [rows][cols of all arrays]
@@ -95,6 +98,13 @@ void VectorArray<T>::Tick(const T* activations, const T* weights, bool first, bo
   std::copy_n(activations, a_.size(), a_.begin());
   std::copy_n(weights, w_.size(), w_.begin());
   ++beats_;
+}
+
+template <typename T>
+uint64_t VectorArray<T>::QuietEdges() const {
+  const bool empty =
+      !captured_now_ && std::none_of(marks_.begin(), marks_.end(), [](const Marks& m) { return m.valid; });
+  return empty ? kNever : 0;
 }
 
 template <typename T>

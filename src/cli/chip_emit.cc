@@ -50,8 +50,9 @@ class Matcher {
 
   void Need(bool condition, const char* field, const std::string& wanted) const {
     if (condition) return;
-    throw Error(ErrorCode::kUnsupported, StrCat("chip ", design_.name, " has no RTL: ", field, " is ",
-                                                ChipFieldText(design_, field), ", our ", module_, " has ", wanted));
+    throw Error(ErrorCode::kUnsupported,
+                StrCat("chip ", design_.name, " has no RTL: ", field, " is ", ChipFieldText(design_, field),
+                       ", our ", module_, " has ", wanted));
   }
   void set_module(const char* module) { module_ = module; }
 
@@ -109,8 +110,8 @@ Variant Systolic(const ChipDesign& d, Matcher& match) {
 
 Variant VariantOf(const ChipDesign& design) {
   Matcher match(design);
-  match.Need(design.kind == ArrayKind::kSequential || design.kind == ArrayKind::kOutputStationary, "array.kind",
-             "sequential or output-stationary");
+  match.Need(design.kind == ArrayKind::kSequential || design.kind == ArrayKind::kOutputStationary,
+             "array.kind", "sequential or output-stationary");
   match.Need(design.chips == 1, "chips.count", "1");
   return design.kind == ArrayKind::kSequential ? HostDriven(design, match) : Systolic(design, match);
 }
@@ -142,9 +143,10 @@ std::string TopText(const ChipDesign& design, const Variant& v, const std::strin
   const size_t open = source.find("\n) (\n") + 5, close = source.find("\n);", open);
   EDGEWISE_CHECK(open != std::string_view::npos + 5 && close != std::string_view::npos);
   std::string ports(source.substr(open, close - open));
-  ports = Replaced(Replaced(ports, "8*BEAT", StrCat(8 * std::max<uint64_t>(v.n, 8))), "32*N", StrCat(32 * v.n));
-  return StrCat("// ", design.name, ": ", design.summary, ".\nmodule ", top, " (\n", ports, "\n);\n  ", v.module,
-                " #(", v.parameters, ") chip (.*);\nendmodule\n");
+  ports =
+      Replaced(Replaced(ports, "8*BEAT", StrCat(8 * std::max<uint64_t>(v.n, 8))), "32*N", StrCat(32 * v.n));
+  return StrCat("// ", design.name, ": ", design.summary, ".\nmodule ", top, " (\n", ports, "\n);\n  ",
+                v.module, " #(", v.parameters, ") chip (.*);\nendmodule\n");
 }
 
 std::string Hex(uint64_t value, int digits) {
@@ -183,7 +185,8 @@ Check MakeCheck(const ChipDesign& design, const Variant& v) {
     }
   } else {
     for (const chip::BusOp& op : chip::LowerToBus(design, tiling, a.view(), w.view())) {
-      check.program += StrCat(Hex(static_cast<uint64_t>(op.kind), 1), Hex(op.address, 3), Hex(op.data, 8), "\n");
+      check.program +=
+          StrCat(Hex(static_cast<uint64_t>(op.kind), 1), Hex(op.address, 3), Hex(op.data, 8), "\n");
       ++check.operations;
     }
   }
@@ -218,22 +221,25 @@ cells: $(SOURCES)
 )");
 }
 
-std::string ReadmeText(const ChipDesign& design, const Variant& v, const Check& check, const std::string& top) {
+std::string ReadmeText(const ChipDesign& design, const Variant& v, const Check& check,
+                       const std::string& top) {
   Table table({"m", "n", "k", "tiles", "cycles"});
-  for (const chip::Product& p : {chip::Product{1, v.n, v.n}, {v.n, v.n, v.n}, {1, 2048, 2048}, {8, 2048, 2048}}) {
+  for (const chip::Product& p :
+       {chip::Product{1, v.n, v.n}, {v.n, v.n, v.n}, {1, 2048, 2048}, {8, 2048, 2048}}) {
     const ChipCost cost = PriceProduct(design, {p.m, p.n, p.k});
     table.Add({Grouped(p.m), Grouped(p.n), Grouped(p.k), Grouped(cost.tiles), Grouped(cost.cycles)});
   }
   const chip::Product& c = check.product;
-  return StrCat("# ", design.name, "\n\n", design.summary, ". `", top, "` in ", top, ".sv is `", v.module,
-                "` with its parameters set: ", v.parameters, ". The comments at the head of ", v.module,
-                ".sv say how it is spoken to, and when it answers.\n\n`make check` plays a product of ", c.m, " x ",
-                c.n, " x ", c.k, " (m, n, k) in Verilator: ", Grouped(check.cycles),
-                " clock edges, from the first at which the chip could accept something to the last result, and "
-                "results to the bit. `make cells` counts cells with yosys. chip.toml describes the design to "
-                "edgewise (`edgewise chip table --chip ./chip.toml`).\n\nCycles of some products C [m, n] = "
-                "A [m, k] x W [n, k], when nothing stalls:\n\n",
-                table.ToText());
+  return StrCat(
+      "# ", design.name, "\n\n", design.summary, ". `", top, "` in ", top, ".sv is `", v.module,
+      "` with its parameters set: ", v.parameters, ". The comments at the head of ", v.module,
+      ".sv say how it is spoken to, and when it answers.\n\n`make check` plays a product of ", c.m, " x ",
+      c.n, " x ", c.k, " (m, n, k) in Verilator: ", Grouped(check.cycles),
+      " clock edges, from the first at which the chip could accept something to the last result, and "
+      "results to the bit. `make cells` counts cells with yosys. chip.toml describes the design to "
+      "edgewise (`edgewise chip table --chip ./chip.toml`).\n\nCycles of some products C [m, n] = "
+      "A [m, k] x W [n, k], when nothing stalls:\n\n",
+      table.ToText());
 }
 
 struct Written {
@@ -287,12 +293,13 @@ int Emit(const EmitFlags& flags) {
     json.Print();
     return 0;
   }
-  std::printf("%s: %s #(%s), module %s, in %zu files under %s\nA product of %llu x %llu x %llu must take it %s "
-              "cycles (simulated): make -C %s check (Verilator 5)\n",
-              design.name.c_str(), variant.module.c_str(), variant.parameters.c_str(), top.c_str(),
-              written.names.size(), flags.output.c_str(), static_cast<unsigned long long>(check.product.m),
-              static_cast<unsigned long long>(check.product.n), static_cast<unsigned long long>(check.product.k),
-              Grouped(check.cycles).c_str(), flags.output.c_str());
+  std::printf(
+      "%s: %s #(%s), module %s, in %zu files under %s\nA product of %llu x %llu x %llu must take it %s "
+      "cycles (simulated): make -C %s check (Verilator 5)\n",
+      design.name.c_str(), variant.module.c_str(), variant.parameters.c_str(), top.c_str(),
+      written.names.size(), flags.output.c_str(), static_cast<unsigned long long>(check.product.m),
+      static_cast<unsigned long long>(check.product.n), static_cast<unsigned long long>(check.product.k),
+      Grouped(check.cycles).c_str(), flags.output.c_str());
   return 0;
 }
 
@@ -313,11 +320,12 @@ const Verb kChipEmitVerb = {
     .name = "chip emit",
     .summary = "a chip as SystemVerilog, with a product to check it by",
     .description =
-        "For designs of a kind that we have RTL of: one 8 x 8 unit as it was documented (compact), with several "
-        "MACs and sums on chip (compact-16mac), an int8 systolic array (systolic-8x8), and other sizes of these. "
-        "The folder has a Makefile: make check holds results and cycles by Verilator.",
-    .examples = "edgewise chip emit --chip systolic-8x8 --set array.rows=16 --set array.cols=16 "
-                "--set memory.bus_bytes=16 -o systolic16\n",
+        "For designs of a kind that we have RTL of: one 8 x 8 unit as it was documented (compact), with "
+        "several MACs and sums on chip (compact-16mac), an int8 systolic array (systolic-8x8), and other "
+        "sizes of these. The folder has a Makefile: make check holds results and cycles by Verilator.",
+    .examples =
+        "edgewise chip emit --chip systolic-8x8 --set array.rows=16 --set array.cols=16 "
+        "--set memory.bus_bytes=16 -o systolic16\n",
     .add = Add};
 
 }  // namespace edgewise

@@ -42,12 +42,14 @@ void FillPiece(std::span<int8_t> out, uint32_t bits, uint64_t seed) {
 }
 void FillPiece(std::span<int32_t> out, uint32_t bits, uint64_t seed) {
   RandomBits random(seed);
-  for (int32_t& value : out) value = static_cast<int32_t>(static_cast<uint32_t>(random.Next())) >> (32 - bits);
+  for (int32_t& value : out)
+    value = static_cast<int32_t>(static_cast<uint32_t>(random.Next())) >> (32 - bits);
 }
 
 // Pieces [first, last) of `out`.
 template <typename T>
-void FillPieces(std::span<T> out, uint64_t first, uint64_t last, uint32_t bits, uint64_t seed, ThreadPool& pool) {
+void FillPieces(std::span<T> out, uint64_t first, uint64_t last, uint32_t bits, uint64_t seed,
+                ThreadPool& pool) {
   pool.Run([&](Worker& worker) {
     worker.ForChunks(static_cast<uint32_t>(last - first), 1, [&](uint32_t begin, uint32_t end) {
       for (uint64_t piece = first + begin; piece < first + end; ++piece) {
@@ -131,7 +133,8 @@ class SyntheticStep {
  private:
   void CheckFits() const {
     // The tile model widens A to int16 and gathers C.
-    CheckMemory(sizes_.weights + 3 * sizes_.most_a + 4 * sizes_.most_c, "the synthetic model and its activations");
+    CheckMemory(sizes_.weights + 3 * sizes_.most_a + 4 * sizes_.most_c,
+                "the synthetic model and its activations");
   }
 
   const Workload& work_;
@@ -147,11 +150,13 @@ void CheckMemory(uint64_t bytes, const std::string& what) {
   constexpr uint64_t kReserve = 64 << 20;
   const auto limit = AvailableMemory();
   if (!limit || bytes + kReserve <= limit->available) return;
-  throw Error(ErrorCode::kLimit, StrCat(what, " take ", HumanBytes(bytes), ", but ", HumanBytes(limit->available),
-                                        " are available (", limit->source, ")"));
+  throw Error(ErrorCode::kLimit,
+              StrCat(what, " take ", HumanBytes(bytes), ", but ", HumanBytes(limit->available),
+                     " are available (", limit->source, ")"));
 }
 
-RandomIntegers::RandomIntegers(uint64_t rows, uint64_t columns, uint32_t bits, uint64_t seed, ThreadPool& pool)
+RandomIntegers::RandomIntegers(uint64_t rows, uint64_t columns, uint32_t bits, uint64_t seed,
+                               ThreadPool& pool)
     : columns_(columns) {
   const uint64_t values = rows * columns;
   if (bits <= 8) {

@@ -24,7 +24,9 @@ struct ExplainFlags {
 class Account {
  public:
   Account(const ChipDesign& design, const WorkProduct& p)
-      : product(p), tiling(chip::TileProduct(design, {p.m, p.n, p.k})), cost(PriceProduct(design, {p.m, p.n, p.k})) {}
+      : product(p),
+        tiling(chip::TileProduct(design, {p.m, p.n, p.k})),
+        cost(PriceProduct(design, {p.m, p.n, p.k})) {}
 
   const WorkProduct& product;
   chip::Tiling tiling;
@@ -56,9 +58,13 @@ std::vector<Account> AccountsOf(const ChipDesign& design, const Workload& work) 
   return accounts;
 }
 
-std::string NameText(const WorkProduct& p) { return StrCat(p.name, p.count == 1 ? "" : StrCat(" x", p.count)); }
+std::string NameText(const WorkProduct& p) {
+  return StrCat(p.name, p.count == 1 ? "" : StrCat(" x", p.count));
+}
 
-std::string Share(uint64_t part, double all) { return part == 0 ? "" : PercentText(static_cast<double>(part) / all); }
+std::string Share(uint64_t part, double all) {
+  return part == 0 ? "" : PercentText(static_cast<double>(part) / all);
+}
 
 std::string TilesText(const std::vector<Account>& accounts) {
   Table table({"<product", "<m x n x k", "<in tiles", "tiles", "<loop order"});
@@ -99,8 +105,9 @@ std::string BytesText(const ChipDesign& design, const std::vector<Account>& acco
 
 // How the chip works on a tile, as the orders above need it.
 std::string ChipText(const ChipDesign& d) {
-  std::string text = StrCat("The chip: ", NameOf(d.kind), ", tiles of ", ArrayText(d), ", ", OperandText(d), ", ",
-                            d.accumulate ? "sums along k stay on the chip" : "the host adds partial sums along k");
+  std::string text =
+      StrCat("The chip: ", NameOf(d.kind), ", tiles of ", ArrayText(d), ", ", OperandText(d), ", ",
+             d.accumulate ? "sums along k stay on the chip" : "the host adds partial sums along k");
   if (d.double_buffer) text += ", weights loaded while the tile before computes";
   return text;
 }
@@ -165,10 +172,11 @@ const Verb kChipExplainVerb = {
     .name = "chip explain",
     .summary = "how a model is cut into tiles: order, bytes, reuse, stalls, bounds",
     .description =
-        "Figures are of one product each (x22: so many in the step). Loop order: what stays on the chip while "
-        "the rest changes. Bound: what takes most of the time.",
-    .examples = "edgewise chip explain --chip compact-rtl --model tinyllama-1.1b\n"
-                "edgewise chip explain --chip systolic-8x8 --tokens 512\n",
+        "Figures are of one product each (x22: so many in the step). Loop order: what stays on the chip "
+        "while the rest changes. Bound: what takes most of the time.",
+    .examples =
+        "edgewise chip explain --chip compact-rtl --model tinyllama-1.1b\n"
+        "edgewise chip explain --chip systolic-8x8 --tokens 512\n",
     .add = Add};
 
 }  // namespace edgewise

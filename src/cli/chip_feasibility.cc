@@ -211,8 +211,7 @@ void PrintRemedies(const Wish& wish, const ChipDesign& design, const SearchResul
     const Remedy& r = found.fastest;
     std::printf(
         "No single change and no two of them reach it within these limits: of %s that were priced the "
-        "fastest\n"
-        "gives %s, %s (%s; bound by %s).\n",
+        "fastest\ngives %s, %s (%s; bound by %s).\n",
         Grouped(found.tried).c_str(), SpeedText(unit, r.speed.value).c_str(),
         RatioText(r.speed.ratio).c_str(), r.changes.empty() ? "the chip as it is" : ChangesText(r).c_str(),
         BoundText(r.design, r.speed.cost).c_str());
@@ -340,12 +339,9 @@ const Verb kChipFeasibilityVerb = {
     .summary = "what a chip can do, and the least that must change for more",
     .description =
         "Judges the documents' applications on a chip by one rule, each verdict with its number, beside what "
-        "the "
-        "documents say. With --want or --application: the smallest change of the chip that reaches a speed "
-        "(one "
-        "change, then two), what it costs in area, what bounds it then, and the largest model that the chip "
-        "runs at "
-        "that speed as it is.",
+        "the documents say. With --want or --application: the smallest change of the chip that reaches a "
+        "speed (one change, then two), what it costs in area, what bounds it then, and the largest model "
+        "that the chip runs at that speed as it is.",
     .examples =
         "edgewise chip feasibility --chip compact-532\n"
         "edgewise chip feasibility --all\n"

@@ -77,9 +77,10 @@ ChipDesign ChipFlags::Design() const {
 }
 
 void WorkFlags::AddTo(Flags& flags) {
-  flags.Add("-m,--model", model, "SHAPE|FILE",
-            "tinyllama-1.1b, llama2-7b, gpt2-small, bert-base, mobilenet-v1, ...; a wrong one lists all; or a "
-            "GGUF file");
+  flags.Add(
+      "-m,--model", model, "SHAPE|FILE",
+      "tinyllama-1.1b, llama2-7b, gpt2-small, bert-base, mobilenet-v1, ...; a wrong one lists all; or a "
+      "GGUF file");
   flags.Add("--tokens", tokens, "N", "rows of the step: 1 decodes, more is a prompt or a batch; images");
   flags.Add("--context", context, "N", "tokens already in the cache, which attention reads");
   flags.Add("--logits", logits, "N", "rows of the step that go through the head");
@@ -89,7 +90,8 @@ Workload WorkFlags::LoadFor(uint64_t rows) const {
   const WorkStep step = {rows, context, std::min(logits, rows)};
   if (tokens == 0) throw Error(ErrorCode::kUsage, "--tokens is at least 1");
   if (logits > tokens) {
-    throw Error(ErrorCode::kUsage, StrCat("--logits ", logits, " of --tokens ", tokens, ": at most all of them"));
+    throw Error(ErrorCode::kUsage,
+                StrCat("--logits ", logits, " of --tokens ", tokens, ": at most all of them"));
   }
   if (!model.ends_with(".gguf") && model.find('/') == std::string::npos) return WorkloadNamed(model, step);
   return WorkloadOf(Model::FromGguf(Gguf::Open(model)).config(), step);
@@ -111,7 +113,8 @@ std::string RowsText(const ChipDesign& design, uint64_t m, const std::string& wh
           ? StrCat("up to ", Grouped(full), " cost what ", m == 1 ? "one costs." : "these cost.")
           : StrCat(Grouped(full), " cost ", Number(full_ratio, full_ratio < 1.0995 ? "%.3f" : "%.2f"),
                    " times what ", m == 1 ? "one costs." : "these cost.");
-  return StrCat(tokens, m == 1 ? " uses " : " use ", used, " of the ", design.rows, " rows of ", tile, ": ", cost);
+  return StrCat(tokens, m == 1 ? " uses " : " use ", used, " of the ", design.rows, " rows of ", tile, ": ",
+                cost);
 }
 
 std::string ArrayText(const ChipDesign& d) {

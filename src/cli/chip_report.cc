@@ -65,8 +65,8 @@ std::string CostText(const ChipDesign& design, const ChipCost& cost) {
     if (count == 0) return;
     table.Add({name, Grouped(count), PercentText(static_cast<double>(count) / all), what});
   };
-  table.Add({"cycles", Grouped(cost.cycles), "", StrCat("of the chip, at ", Number(design.clock_hz / 1e6, "%.4g"),
-                                                        " MHz")});
+  table.Add({"cycles", Grouped(cost.cycles), "",
+             StrCat("of the chip, at ", Number(design.clock_hz / 1e6, "%.4g"), " MHz")});
   const bool streams = design.host == HostInterface::kDma;
   cycles("  load", cost.phases.load, LoadText(design));
   cycles("  compute", cost.phases.compute, "the array works");
@@ -86,7 +86,8 @@ std::string CostText(const ChipDesign& design, const ChipCost& cost) {
   const ChipTraffic& t = cost.traffic;
   const auto bytes = [&](const char* name, uint64_t count) {
     if (count == 0) return;
-    table.Add({name, Grouped(count), PercentText(static_cast<double>(count) / static_cast<double>(t.in())), ""});
+    table.Add(
+        {name, Grouped(count), PercentText(static_cast<double>(count) / static_cast<double>(t.in())), ""});
   };
   if (design.host == HostInterface::kNone) {
     table.Add({"bytes", "", "", "not counted: operands and results move for free"});

@@ -170,8 +170,7 @@ VerbMain Add(Flags& flags) {
             "a chip to vary; several: all of them (compact-532 when not given)");
   flags.Add("--over", options->over, "FIELD=VALUES",
             "values of a field of chip files: array.rows=8,16 or array.clock_hz=100e6:1e9:100e6 (first, "
-            "last, step); "
-            "array.rows+array.cols=8,16 sets both; several: all combinations");
+            "last, step); array.rows+array.cols=8,16 sets both; several: all combinations");
   options->work.AddTo(flags);
   flags.AddChoice("--attention", options->attention, {"chip", "host", "none"},
                   "who multiplies queries, keys and values; none: nobody, as the documents count");
@@ -190,8 +189,7 @@ const Verb kChipSweepVerb = {
     .summary = "many designs on one model, and those that nothing beats",
     .description =
         "Prices every combination of values on all cores and shows the Pareto front: designs that no other "
-        "beats in "
-        "tokens a second, joules a token and area at once.",
+        "beats in tokens a second, joules a token and area at once.",
     .examples =
         "edgewise chip sweep --chip edge-mid --over array.cols=2,4,8,16 --over "
         "array.clock_hz=50e6:500e6:50e6\n"

@@ -41,7 +41,8 @@ struct Row {
 struct Priced {
   Priced(const ChipDesign& design, const Workload& work) {
     for (const WorkProduct& p : work.products) {
-      rows.push_back({p, PriceProduct(design, {p.m, p.n, p.k, 1}), PriceProduct(design, {p.m, p.n, p.k, p.count})});
+      rows.push_back(
+          {p, PriceProduct(design, {p.m, p.n, p.k, 1}), PriceProduct(design, {p.m, p.n, p.k, p.count})});
       (IsAttention(p.role) ? attention : weights) += rows.back().all;
       if (!IsInLayer(work, p)) continue;
       layer += PriceProduct(design, {p.m, p.n, p.k, p.count / work.layers});
@@ -59,9 +60,9 @@ std::string ProductText(const Workload& work, const Priced& priced) {
   Table table({"<product", "m", "n", "k", "tiles", "cycles", "time", "used"});
   const auto product = [&](const Row& row) {
     const WorkProduct& p = row.product;
-    table.Add({StrCat(p.name, p.count == 1 ? "" : StrCat(" x", p.count)), std::to_string(p.m), std::to_string(p.n),
-               std::to_string(p.k), Grouped(row.one.tiles), Grouped(row.one.cycles), HumanSeconds(row.one.seconds),
-               PercentText(row.one.utilisation())});
+    table.Add({StrCat(p.name, p.count == 1 ? "" : StrCat(" x", p.count)), std::to_string(p.m),
+               std::to_string(p.n), std::to_string(p.k), Grouped(row.one.tiles), Grouped(row.one.cycles),
+               HumanSeconds(row.one.seconds), PercentText(row.one.utilisation())});
   };
   const auto sum = [&](const std::string& name, const ChipCost& cost) {
     table.Add({name, "", "", "", Grouped(cost.tiles), Grouped(cost.cycles), HumanSeconds(cost.seconds),
@@ -92,11 +93,12 @@ std::string ExecutedText(const ExecutedStep& run, const Priced& priced) {
   table.Add({"tile model", HumanSeconds(wall), StrCat("results ", HashText(run.result_hash))});
   table.Add({"plain integer product", HumanSeconds(run.cpu_int_wall.value()),
              StrCat("results ", HashText(run.cpu_int_hash))});
-  return StrCat("Executed on random integers (simulated): ", Grouped(run.tiles), " tiles, ", Grouped(run.cost.cycles),
-                run.cost.cycles == priced.weights.cycles ? " cycles, as priced" : " cycles, as zeros are skipped",
-                run.overflows == 0 ? "" : StrCat("; ", Grouped(run.overflows), " outputs wrapped at 32 bits"), "\n",
-                table.ToText(), "Results are equal. The chip needs ", Number(seconds / wall, "%.3g"),
-                " times as long as its simulation.\n");
+  return StrCat(
+      "Executed on random integers (simulated): ", Grouped(run.tiles), " tiles, ", Grouped(run.cost.cycles),
+      run.cost.cycles == priced.weights.cycles ? " cycles, as priced" : " cycles, as zeros are skipped",
+      run.overflows == 0 ? "" : StrCat("; ", Grouped(run.overflows), " outputs wrapped at 32 bits"), "\n",
+      table.ToText(), "Results are equal. The chip needs ", Number(seconds / wall, "%.3g"),
+      " times as long as its simulation.\n");
 }
 
 std::string StepText(const WorkFlags& flags, const Workload& work) {
@@ -104,15 +106,17 @@ std::string StepText(const WorkFlags& flags, const Workload& work) {
   return StrCat("one ", work.unit, " after ", Grouped(flags.context), " in the cache");
 }
 
-bool RowsAreTokens(const WorkFlags& flags, const Workload& work) { return work.products.front().m == flags.tokens; }
+bool RowsAreTokens(const WorkFlags& flags, const Workload& work) {
+  return work.products.front().m == flags.tokens;
+}
 
 // What matters most: how much of the array the step uses.
 std::string FirstText(const ChipDesign& design, const WorkFlags& flags, const Workload& work,
                       const Priced& priced) {
   const uint64_t m = work.products.front().m;
   if (!RowsAreTokens(flags, work)) {  // an image, a window of sound: many rows from the start
-    return StrCat(PercentText(priced.weights.fill()), " of what the array does is no padding: products begin with ",
-                  Grouped(m), " rows.");
+    return StrCat(PercentText(priced.weights.fill()),
+                  " of what the array does is no padding: products begin with ", Grouped(m), " rows.");
   }
   const double full = Priced(design, flags.LoadFor(FullRows(design, m))).weights.seconds;
   return RowsText(design, m, "token", full / priced.weights.seconds);
@@ -130,8 +134,8 @@ std::string SpeedText(const WorkFlags& flags, const Workload& work, const Priced
 
 void PrintText(const TableFlags& flags, const ChipDesign& design, const Workload& work, const Priced& priced,
                const ExecutedStep* run) {
-  std::printf("%s on %s: %s\n%s\n\n", work.name.c_str(), design.name.c_str(), StepText(flags.work, work).c_str(),
-              Bold(FirstText(design, flags.work, work, priced)).c_str());
+  std::printf("%s on %s: %s\n%s\n\n", work.name.c_str(), design.name.c_str(),
+              StepText(flags.work, work).c_str(), Bold(FirstText(design, flags.work, work, priced)).c_str());
   std::fputs(ProductText(work, priced).c_str(), stdout);
   if (design.host_macs_s > 0 && priced.attention.useful_macs > 0) {
     std::printf("  Attention takes %s when the host does it.\n",
@@ -183,7 +187,8 @@ void PrintJson(const TableFlags& flags, const ChipDesign& design, const Workload
 }
 
 void CheckExecuted(const ChipDesign& design, const ExecutedStep& run, const Priced& priced) {
-  if (run.result_hash != run.cpu_int_hash) throw std::logic_error("tiles and the plain product differ in results");
+  if (run.result_hash != run.cpu_int_hash)
+    throw std::logic_error("tiles and the plain product differ in results");
   const bool dense = design.zero_skip == ZeroSkip::kNone;
   if (dense && (run.cost.cycles != priced.weights.cycles || run.tiles != priced.weights.tiles)) {
     throw std::logic_error("executed tiles and closed form differ in tiles or cycles");
@@ -200,7 +205,8 @@ int MakeTable(const TableFlags& flags) {
     CheckExecuted(design, run, priced);
   }
   if (flags.html) {
-    WriteHtml(*flags.html, ChipHtml(design, work, flags.work.tokens, FirstText(design, flags.work, work, priced)));
+    WriteHtml(*flags.html,
+              ChipHtml(design, work, flags.work.tokens, FirstText(design, flags.work, work, priced)));
   }
   (flags.json ? PrintJson : PrintText)(flags, design, work, priced, flags.execute ? &run : nullptr);
   return 0;
@@ -211,10 +217,12 @@ VerbMain Add(Flags& flags) {
   options->chip.AddTo(flags);
   options->work.AddTo(flags);
   flags.AddSwitch("--json", options->json, "one JSON document instead of the table");
-  flags.Add("--html", options->html, "FILE", "also a page that opens offline: the array's lit rows, time by phase");
+  flags.Add("--html", options->html, "FILE",
+            "also a page that opens offline: the array's lit rows, time by phase");
   flags.Group("Execution");
-  flags.AddSwitch("--execute", options->execute,
-                  "compute every tile, on a synthetic int8 model of these shapes, and once more without tiles");
+  flags.AddSwitch(
+      "--execute", options->execute,
+      "compute every tile, on a synthetic int8 model of these shapes, and once more without tiles");
   flags.Add("--seed", options->seed, "N", "of the random weights and activations");
   flags.Add("-t,--threads", options->threads, "N", "worker threads; 0: one per core");
   return [options] { return MakeTable(*options); };
@@ -226,12 +234,13 @@ const Verb kChipTableVerb = {
     .name = "chip table",
     .summary = "a model on a chip: tiles, cycles, time per operator, layer, step",
     .description =
-        "Rows of the table are one product each (x22: so many in the step); sums are of whole layers and steps. "
-        "Times are priced by closed form, which the cycle simulator and the RTL prove. Used: the share of the "
-        "chip's multiply-adds that the model needed.",
-    .examples = "edgewise chip table --chip compact-532 --model tinyllama-1.1b\n"
-                "edgewise chip table --chip compact-532 --model tinyllama-1.1b --execute\n"
-                "edgewise chip table --chip edge-llm --model llama2-7b --context 1024 --json\n",
+        "Rows of the table are one product each (x22: so many in the step); sums are of whole layers and "
+        "steps. Times are priced by closed form, which the cycle simulator and the RTL prove. Used: the "
+        "share of the chip's multiply-adds that the model needed.",
+    .examples =
+        "edgewise chip table --chip compact-532 --model tinyllama-1.1b\n"
+        "edgewise chip table --chip compact-532 --model tinyllama-1.1b --execute\n"
+        "edgewise chip table --chip edge-llm --model llama2-7b --context 1024 --json\n",
     .add = Add};
 
 }  // namespace edgewise

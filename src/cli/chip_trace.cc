@@ -49,8 +49,8 @@ class ChromeTrace {
   std::string Finish(const std::string& title) {
     Append(StrCat("{\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{\"name\":\"", title, "\"}}"));
     for (const auto& [component, thread] : threads_) {
-      Append(StrCat("{\"ph\":\"M\",\"pid\":1,\"tid\":", thread, ",\"name\":\"thread_name\",\"args\":{\"name\":\"",
-                    component, "\"}}"));
+      Append(StrCat("{\"ph\":\"M\",\"pid\":1,\"tid\":", thread,
+                    ",\"name\":\"thread_name\",\"args\":{\"name\":\"", component, "\"}}"));
     }
     return StrCat("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n", text_, "\n]}\n");
   }
@@ -83,8 +83,9 @@ int Trace(const TraceFlags& flags) {
   one.chips = 1;
   const uint64_t cycles = PriceProduct(one, {p.m, p.n, p.k}).cycles;
   if (cycles > kMostCycles) {
-    throw Error(ErrorCode::kLimit, StrCat("this product takes ", Grouped(cycles), " cycles, traces have at most ",
-                                          Grouped(kMostCycles), ": trace a smaller one"));
+    throw Error(ErrorCode::kLimit,
+                StrCat("this product takes ", Grouped(cycles), " cycles, traces have at most ",
+                       Grouped(kMostCycles), ": trace a smaller one"));
   }
   AtomicFile file(flags.output);
   ThreadPool pool(1);
@@ -141,8 +142,9 @@ VerbMain Add(Flags& flags) {
 const Verb kChipTraceVerb = {
     .name = "chip trace",
     .summary = "a small product cycle by cycle, as a trace for Chrome or Perfetto",
-    .description = "From the cycle simulator, on random integers. Each component of the chip is a line; times are "
-                   "those of the chip's clock.",
+    .description =
+        "From the cycle simulator, on random integers. Each component of the chip is a line; times are "
+        "those of the chip's clock.",
     .examples = "edgewise chip trace 8 16 32 --chip systolic-8x8 -o trace.json\n",
     .add = Add};
 

@@ -33,7 +33,7 @@ FileFacts FactsOfShape(const Model& model) {
   return facts;
 }
 
-EngineOptions OptionsOf(const Model& model, const Usage& usage, uint32_t threads) {
+EngineOptions EngineOptionsFor(const Model& model, const Usage& usage, uint32_t threads) {
   EngineOptions options;
   options.threads = static_cast<int>(std::max(1u, threads));
   options.context = usage.context == 0 ? usage.prompt + usage.generate : usage.context;
@@ -50,7 +50,7 @@ MemoryPlan PlanRun(const Model& model, const Usage& usage, uint32_t threads, con
   const uint64_t tokenizer = file != nullptr ? Tokenizer::PlanMemoryBytes(*file)
                                              : Tokenizer::PlanSpmBytes(vocab, VocabularyText(model));
   return PlanMemory(file != nullptr ? FactsOf(*file) : FactsOfShape(model), model,
-                    OptionsOf(model, usage, threads), tokenizer, Sampler::MemoryBytes({}, vocab));
+                    EngineOptionsFor(model, usage, threads), tokenizer, Sampler::MemoryBytes({}, vocab));
 }
 
 MemoryNeed NeedOf(const MemoryPlan& plan) {

@@ -14,7 +14,7 @@ FileFacts FactsOfShape(const Model& model);
 
 // The engine's options of a use: rows of a step enough for a chunk of the prompt and for the drafts
 // of all sequences. Throws as ResolveOptions.
-EngineOptions OptionsOf(const Model& model, const Usage& usage, uint32_t threads);
+EngineOptions EngineOptionsFor(const Model& model, const Usage& usage, uint32_t threads);
 
 // `file`: null for a model of shapes, whose file and vocabulary are then taken as synth makes them.
 MemoryPlan PlanRun(const Model& model, const Usage& usage, uint32_t threads, const Gguf* file = nullptr);

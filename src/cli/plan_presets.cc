@@ -75,7 +75,16 @@ int PrintScenario(const Scenario& scenario, const PlanFlags& asked) {
   Evaluator ideal(setup.models(), memory, kAtCeilings);
   Evaluator& evaluator = ceiling ? ideal : setup.evaluator();
 
-  const Limits limits = scenario.limits();
+  Limits limits = scenario.limits();
+  const Limits given = LimitsOf(flags);
+  for (size_t i = 0; i < kLimitKinds; ++i) {
+    if (given.most[i]) limits.most[i] = given.most[i];
+  }
+  std::string note;
+  if (limits[LimitKind::kWatts] && !device.watts && !device.chip) {
+    limits[LimitKind::kWatts].reset();
+    note = StrCat("Nobody knows the watts of ", device.name, ": that limit is left out.\n");
+  }
   const Space space = SpaceOf(scenario, setup, device);
   const SearchAnswer answer = Search(evaluator, device, space, limits);
   std::string proposals;
@@ -118,8 +127,8 @@ int PrintScenario(const Scenario& scenario, const PlanFlags& asked) {
     return 0;
   }
   std::string text = StrCat(Bold(scenario.name), ", ", scenario.title, ": ", scenario.asked,
-                            ".\nThe documents: ", scenario.claim, ". Priced, their answer\n", proposals,
-                            "\nOurs. ", SearchText(setup.models(), device, limits, answer));
+                            ".\nThe documents: ", scenario.claim, ". Priced, their answer\n", proposals, "\n",
+                            note, "Ours. ", SearchText(setup.models(), device, limits, answer));
   if (other) {
     text +=
         StrCat("With another model all limits are kept: ", setup.models()[other->configuration.model].name,

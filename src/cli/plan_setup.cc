@@ -6,6 +6,7 @@
 
 #include "base/cpus.h"
 #include "base/error.h"
+#include "cli/chip_options.h"
 #include "cli/custom_shape.h"
 #include "cli/device_options.h"
 #include "cli/engine_memory.h"
@@ -27,18 +28,6 @@ bool LooksLikeFile(const std::string& name) {
   std::error_code error;
   return name.ends_with(".gguf") || name.find('/') != std::string::npos ||
          std::filesystem::is_regular_file(name, error);
-}
-
-// What the file says it is, else the type that most of its bytes have.
-std::string RecipeOf(const Gguf& file) {
-  if (const auto type = file.Find("general.file_type"); type != nullptr && type->AsInteger()) {
-    const Recipe* recipe = FindRecipeByFileType(static_cast<uint32_t>(*type->AsInteger()));
-    if (recipe != nullptr) return recipe->name;
-  }
-  const auto largest =
-      std::ranges::max_element(file.tensors(), {}, [](const GgufTensor& t) { return t.data.size(); });
-  const Recipe* recipe = FindRecipe(NameOf(largest->type));
-  return recipe != nullptr ? recipe->name : NameOf(largest->type);
 }
 
 std::string RecipeNamed(const std::string& name) {
@@ -82,7 +71,7 @@ void PlanSetup::AddFile(const std::string& path) {
   file_model_ = std::make_unique<Model>(Model::FromGguf(*file_));
   ModelShape shape = {.config = file_model_->config(), .tied_output = file_model_->tied_output()};
   std::string name = std::filesystem::path(path).filename().string();
-  models_.push_back({std::move(name), shape, file_model_.get(), RecipeOf(*file_)});
+  models_.push_back({std::move(name), shape, file_model_.get(), WeightTypeOf(*file_, *file_model_)});
   named_ = static_cast<uint32_t>(models_.size() - 1);
 }
 
@@ -118,21 +107,15 @@ Configuration PlanSetup::configuration() const {
 Device PlanSetup::DeviceNamed(const std::string& name, std::span<const Configuration> configurations) {
   if (name != kHost) return catalog_.Find(name);
   std::set<DType> types, kv_types;
-  uint64_t largest = 0;
-  for (const Configuration& c : configurations) {
-    const Model& model = evaluator_->ModelFor(c);
-    for (const Weight& weight : model.weights()) {
-      if (weight.rows > 1) types.insert(weight.type);
-    }
-    kv_types.insert(c.usage.k_type);
-    kv_types.insert(c.usage.v_type);
-    largest = std::max(largest, model.weight_bytes());
-  }
   HostRequest request;
+  for (const Configuration& c : configurations) {
+    request = HostRequestFor(evaluator_->ModelFor(c));
+    types.insert(request.types.begin(), request.types.end());
+    kv_types.insert({c.usage.k_type, c.usage.v_type});
+  }
   request.types.assign(types.begin(), types.end());
   request.kv_types.assign(kv_types.begin(), kv_types.end());
-  // A cache holds some models and not others: only of one it is known.
-  if (configurations.size() == 1) request.resident_bytes = largest;
+  if (configurations.size() != 1) request.resident_bytes = 0;  // a cache holds some models and not others
   if (flags_.threads) request.threads = {*flags_.threads};
   request.remeasure = flags_.remeasure;
   return HostDevice(request);

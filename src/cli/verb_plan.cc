@@ -22,7 +22,7 @@ namespace {
 
 // What advice may turn to. Of weights and models the usual ones; of what costs an assumption (speculation, a
 // prefix that is kept, a window) only what was asked for.
-ChangeSpace ChangesAllowed(PlanSetup& setup, const PlanFlags& flags, const Setup& now) {
+ChangeSpace ChangesAllowed(PlanSetup& setup, const PlanFlags& flags, const Deployment& now) {
   const Configuration& c = now.configuration;
   ChangeSpace space;
   const std::vector<std::string> priced = setup.RecipesOn(now.device, c.model);
@@ -68,7 +68,7 @@ int PlanOne(PlanSetup& setup, const PlanFlags& flags) {
   const EnergyOptions energy = EnergyOptionsOf(flags);
   const Limits wants = WantsOf(flags);
   const Configuration configuration = setup.configuration();
-  const Setup now = {configuration, setup.DeviceNamed(setup.DeviceNames().front(), {&configuration, 1})};
+  const Deployment now = {configuration, setup.DeviceNamed(setup.DeviceNames().front(), {&configuration, 1})};
   const PlanView view = ViewOf(setup, now.device, configuration, energy);
   const ChangeSpace space = ChangesAllowed(setup, flags, now);
   std::vector<Change> changes = ChangesOf(setup.models(), now, space);

@@ -34,10 +34,10 @@ Provenance ProvenanceNamed(std::string_view name);
 struct Figure {
   double value = 0;
   Provenance from = Provenance::kStated;
-  std::string source;             // "LPDDR4-3200, 32 bits"
-  std::optional<double> claimed;  // by a document, in the same unit
-  std::string claimed_by;         // "S4: about 4 GB/s"
-  std::string verdict;            // on the claim: "right", "wrong unit: 4 TOPS"
+  std::string source = {};             // "LPDDR4-3200, 32 bits"
+  std::optional<double> claimed = {};  // by a document, in the same unit
+  std::string claimed_by = {};         // "S4: about 4 GB/s"
+  std::string verdict = {};            // on the claim: "right", "wrong unit: 4 TOPS"
 
   friend bool operator==(const Figure&, const Figure&) = default;
 };

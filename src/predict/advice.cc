@@ -19,9 +19,9 @@ void SetMemory(Device& device, double bytes) {
 }
 
 // nullopt for what cannot be priced: then the change is none.
-std::optional<Advised> Priced(Evaluator& evaluator, const Setup& now,
+std::optional<Advised> Priced(Evaluator& evaluator, const Deployment& now,
                               std::span<const Change* const> changes) {
-  Setup setup = now;
+  Deployment setup = now;
   Advised advised;
   for (const Change* change : changes) {
     change->apply(setup);
@@ -57,10 +57,10 @@ double WorstMiss(const Figures& figures, const Limits& want) {
 
 }  // namespace
 
-std::vector<Change> ChangesOf(std::span<const ModelChoice> models, const Setup& now,
+std::vector<Change> ChangesOf(std::span<const ModelChoice> models, const Deployment& now,
                               const ChangeSpace& space) {
   std::vector<Change> changes;
-  const auto add = [&](ChangeKind kind, std::string what, std::function<void(Setup&)> apply) {
+  const auto add = [&](ChangeKind kind, std::string what, std::function<void(Deployment&)> apply) {
     changes.push_back({kind, std::move(what), std::move(apply)});
   };
   const Configuration& c = now.configuration;
@@ -68,13 +68,13 @@ std::vector<Change> ChangesOf(std::span<const ModelChoice> models, const Setup& 
   for (const uint32_t n : space.threads) {
     if (n == c.threads) continue;
     add(ChangeKind::kThreads, StrCat(n, n == 1 ? " thread" : " threads"),
-        [n](Setup& s) { s.configuration.threads = n; });
+        [n](Deployment& s) { s.configuration.threads = n; });
   }
   for (const uint32_t n : space.drafts) {
     if (n == u.draft_tokens || n == 0) continue;
     const double acceptance = u.draft_tokens > 0 ? u.acceptance : space.acceptance;
     add(ChangeKind::kSpeculation, StrCat("speculate ", n, " tokens (", acceptance * 100, "% right)"),
-        [n, acceptance](Setup& s) {
+        [n, acceptance](Deployment& s) {
           s.configuration.usage.draft_tokens = n;
           s.configuration.usage.acceptance = acceptance;
         });
@@ -82,25 +82,25 @@ std::vector<Change> ChangesOf(std::span<const ModelChoice> models, const Setup& 
   for (const uint32_t n : space.prefixes) {
     if (n == u.cached_prefix || n >= u.prompt) continue;
     add(ChangeKind::kPrefix, StrCat("keep the KV of the first ", n, " prompt tokens"),
-        [n](Setup& s) { s.configuration.usage.cached_prefix = n; });
+        [n](Deployment& s) { s.configuration.usage.cached_prefix = n; });
   }
   for (const uint32_t n : space.contexts) {
     if (n == u.positions() || n < u.prompt + u.generate) continue;
     if (n > models[c.model].shape.config.context) continue;
     add(ChangeKind::kContext, StrCat("a context of ", n),
-        [n](Setup& s) { s.configuration.usage.context = n; });
+        [n](Deployment& s) { s.configuration.usage.context = n; });
   }
   for (const uint32_t n : space.batches) {
     if (n == u.batch) continue;
     add(ChangeKind::kBatch, StrCat(n, " sequences at once"),
-        [n](Setup& s) { s.configuration.usage.batch = n; });
+        [n](Deployment& s) { s.configuration.usage.batch = n; });
   }
   for (const auto& kv : space.kv_types) {
     if (kv == std::pair(u.k_type, u.v_type)) continue;
     const uint32_t head = models[c.model].shape.config.head_dim;
     if (head % InfoOf(kv.first).block != 0 || head % InfoOf(kv.second).block != 0) continue;
     const std::string same = kv.first == kv.second ? "" : StrCat(" and ", NameOf(kv.second));
-    add(ChangeKind::kKvTypes, StrCat("KV cache in ", NameOf(kv.first), same), [kv](Setup& s) {
+    add(ChangeKind::kKvTypes, StrCat("KV cache in ", NameOf(kv.first), same), [kv](Deployment& s) {
       s.configuration.usage.k_type = kv.first;
       s.configuration.usage.v_type = kv.second;
     });
@@ -108,26 +108,26 @@ std::vector<Change> ChangesOf(std::span<const ModelChoice> models, const Setup& 
   for (const std::string& recipe : space.recipes) {
     if (recipe == c.recipe) continue;
     add(ChangeKind::kWeights, StrCat("weights in ", recipe),
-        [recipe](Setup& s) { s.configuration.recipe = recipe; });
+        [recipe](Deployment& s) { s.configuration.recipe = recipe; });
   }
   for (const uint32_t n : space.windows) {
     if (n == c.window || n == 0 || n >= u.positions()) continue;
     add(ChangeKind::kWindow, StrCat("attention to the last ", n, " only"),
-        [n](Setup& s) { s.configuration.window = n; });
+        [n](Deployment& s) { s.configuration.window = n; });
   }
   for (const double bytes : space.memory_bytes) {
     if (bytes == now.device.memory_bytes.value) continue;
     add(ChangeKind::kMemory, StrCat(GigabytesText(bytes), " of memory"),
-        [bytes](Setup& s) { SetMemory(s.device, bytes); });
+        [bytes](Deployment& s) { SetMemory(s.device, bytes); });
   }
   for (const uint32_t model : space.models) {
     if (model == c.model || u.positions() > models[model].shape.config.context) continue;
     add(ChangeKind::kModel, StrCat("the model ", models[model].name),
-        [model](Setup& s) { s.configuration.model = model; });
+        [model](Deployment& s) { s.configuration.model = model; });
   }
   for (const Device& device : space.devices) {
     if (device.name == now.device.name) continue;
-    add(ChangeKind::kDevice, StrCat("the device ", device.name), [&device](Setup& s) {
+    add(ChangeKind::kDevice, StrCat("the device ", device.name), [&device](Deployment& s) {
       s.device = device;
       s.configuration.threads = 0;
     });
@@ -135,7 +135,7 @@ std::vector<Change> ChangesOf(std::span<const ModelChoice> models, const Setup& 
   return changes;
 }
 
-std::vector<Advised> Advise(Evaluator& evaluator, const Setup& now, std::span<const Change> changes) {
+std::vector<Advised> Advise(Evaluator& evaluator, const Deployment& now, std::span<const Change> changes) {
   std::vector<Advised> all;
   for (const Change& change : changes) {
     const Change* one = &change;
@@ -150,7 +150,7 @@ std::vector<Advised> Advise(Evaluator& evaluator, const Setup& now, std::span<co
   return all;
 }
 
-LeastChange FindLeastChange(Evaluator& evaluator, const Setup& now, std::span<const Change> changes,
+LeastChange FindLeastChange(Evaluator& evaluator, const Deployment& now, std::span<const Change> changes,
                             const Limits& want) {
   LeastChange answer;
   answer.now = evaluator.Evaluate(now.device, now.configuration);

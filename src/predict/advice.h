@@ -29,14 +29,14 @@ enum class ChangeKind : uint8_t {
 };
 
 // A configuration on a device; a change alters either.
-struct Setup {
+struct Deployment {
   Configuration configuration;
   Device device;
 };
 struct Change {
   ChangeKind kind;
   std::string what;  // "weights in Q4_K_M"
-  std::function<void(Setup&)> apply;
+  std::function<void(Deployment&)> apply;
 };
 
 // What may be changed to. What equals the present configuration, or does not fit it, is left out.
@@ -49,7 +49,7 @@ struct ChangeSpace {
   std::vector<uint32_t> models;
   std::vector<Device> devices;
 };
-std::vector<Change> ChangesOf(std::span<const ModelChoice> models, const Setup& now,
+std::vector<Change> ChangesOf(std::span<const ModelChoice> models, const Deployment& now,
                               const ChangeSpace& space);
 
 struct Advised {
@@ -62,7 +62,7 @@ struct Advised {
 // Each change alone, by how much faster it decodes; where the model does not fit now, those that
 // make it fit first. Changes that cannot be priced (a number of threads that was not measured) are
 // left out.
-std::vector<Advised> Advise(Evaluator& evaluator, const Setup& now, std::span<const Change> changes);
+std::vector<Advised> Advise(Evaluator& evaluator, const Deployment& now, std::span<const Change> changes);
 
 struct LeastChange {
   Candidate now;
@@ -73,7 +73,7 @@ struct LeastChange {
 };
 // Order: fewest changes, then least perplexity, then the kind that costs least, then speed. Pairs
 // are of kinds but kDevice; what one change alone does is not part of a pair.
-LeastChange FindLeastChange(Evaluator& evaluator, const Setup& now, std::span<const Change> changes,
+LeastChange FindLeastChange(Evaluator& evaluator, const Deployment& now, std::span<const Change> changes,
                             const Limits& want);
 
 // The chip that decodes this model at so many tokens per second: which change of it is the least.

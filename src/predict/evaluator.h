@@ -30,7 +30,7 @@ struct ModelChoice {
 struct Configuration {
   uint32_t model = 0;  // of the evaluator's choices
   std::string recipe;  // "Q4_K_M"
-  Usage usage;
+  Usage usage = {};
   uint32_t window = 0;   // attention to so many last positions; 0: as the model has it
   uint32_t threads = 0;  // of a measured machine; 0: its fastest team
 };

@@ -40,12 +40,25 @@ std::string ThreadsOf(const std::vector<TeamRate>& teams) {
 void CheckTypes(const Device& device, const Model& model) {
   for (const TeamRate& team : device.teams) {
     for (const Weight& weight : model.weights()) {
-      if (weight.rows == 1 || FindRate(team.products, weight.type, 1) != nullptr) continue;
+      const bool looked_up = &weight == &model.weight(model.embedding()) && !model.tied_output();
+      if (weight.rows == 1 || looked_up || FindRate(team.products, weight.type, 1) != nullptr) continue;
       throw Error(ErrorCode::kUsage,
                   StrCat(device.name, ": products with ", NameOf(weight.type), " weights (", weight.name,
                          ") were not measured with ", team.threads, " threads: measure this type too"));
     }
   }
+}
+
+// A chip's closed form says how much of the time the array works; whatever is moved meanwhile is hidden. So
+// the longer of the two parts takes all of it.
+OpTime TimeOf(const ChipDesign& design, const ChipCost& cost) {
+  const auto seconds = [&](uint64_t cycles) { return static_cast<double>(cycles) / design.clock_hz; };
+  const double all = seconds(cost.cycles), compute = seconds(cost.phases.compute);
+  OpTime time = compute >= all - compute ? OpTime::Overlapping(all - compute, all)
+                                         : OpTime::Overlapping(all, compute);
+  time.Add(TimeBound::kOverhead, seconds(cost.phases.host)).Add(TimeBound::kLink, cost.link_s);
+  time.joules = cost.joules.total();
+  return time;
 }
 
 }  // namespace
@@ -118,7 +131,8 @@ void OpPricer::ChooseTeams(uint32_t threads) {
     for (const TeamRate& team : teams) {
       double seconds = 0;
       for (const Op& op : step.ops) {
-        if (op.kind == OpKind::kMatMul) seconds += PriceOnTeam(team, op, CostOf(model_, op, step), step).seconds();
+        if (op.kind != OpKind::kMatMul) continue;
+        seconds += PriceOnTeam(team, op, CostOf(model_, op, step), step).seconds();
       }
       if (fewer_ == nullptr || seconds < best) fewer_ = &team, best = seconds;
     }
@@ -230,22 +244,6 @@ OpTime OpPricer::PriceOnPeaks(const Op& op, const OpCost& cost) const {
   }
   return OpTime::Overlapping(memory_s, compute_s).Add(TimeBound::kOverhead, e.op_s);
 }
-
-namespace {
-
-// A chip's closed form says how much of the time the array works; whatever is moved meanwhile is hidden. So the
-// longer of the two parts takes all of it.
-OpTime TimeOf(const ChipDesign& design, const ChipCost& cost) {
-  const auto seconds = [&](uint64_t cycles) { return static_cast<double>(cycles) / design.clock_hz; };
-  const double all = seconds(cost.cycles), compute = seconds(cost.phases.compute);
-  OpTime time = compute >= all - compute ? OpTime::Overlapping(all - compute, all)
-                                         : OpTime::Overlapping(all, compute);
-  time.Add(TimeBound::kOverhead, seconds(cost.phases.host)).Add(TimeBound::kLink, cost.link_s);
-  time.joules = cost.joules.total();
-  return time;
-}
-
-}  // namespace
 
 // Norms, rotation and element-wise work stay on the chip's host, where nobody says how long they take: under
 // 0.1% of the operations of any model here.

@@ -49,9 +49,9 @@ struct PriceOptions {
   // interpolated as a + b / threads (Amdahl). Of another CPU: its arithmetic peak shrinks to threads / cores;
   // 0: all cores.
   uint32_t threads = 0;
-  Efficiency efficiency;      // of a device that is neither measured nor a chip
-  // Of the weights that stay in the device's memory. The rest comes over the link (Device::host_bytes_s) or else
-  // from storage in each step, and nothing else happens meanwhile. Requires 1 for a device with neither.
+  Efficiency efficiency = {};  // of a device that is neither measured nor a chip
+  // Of the weights that stay in the device's memory. The rest comes over the link (Device::host_bytes_s) or
+  // else from storage in each step, and nothing else happens meanwhile. Requires 1 for a device with neither.
   double resident_share = 1;
 };
 

@@ -10,15 +10,16 @@
 namespace edgewise {
 namespace {
 
-// Positions at which decode is priced to have its mean. Cost is linear in the position (of chips: steps on a
-// line; with a window: two lines), so a few would do; generations up to this length are summed exactly.
-constexpr uint32_t kSamples = 129;
-// The engine proposes at most as many (--draft-ngram).
-constexpr uint32_t kMostDraftTokens = 64;
-constexpr uint32_t kMostSequences = 1 << 16;
+// Positions at which decode, and chunks at which prefill is priced to have its mean. Cost is linear in the
+// position (of chips: steps on a line; with a window: two lines), so a few would do; up to so many are all
+// priced.
+constexpr uint32_t kDecodeSamples = 129, kPrefillSamples = 4096;
+// The engine's own limits: of --draft-ngram and of a context.
+constexpr uint32_t kMostDraftTokens = 64, kMostPositions = 1 << 24;
+constexpr uint32_t kMostSequences = 4096;
 
-// A step of `rows` rows of each sequence, priced at any depth. All but attention costs the same at every depth,
-// and attention the same in every layer, so only one operator is priced again.
+// A step of `rows` rows of each sequence, priced at any depth. All but attention costs the same at every
+// depth, and attention the same in every layer, so only one operator is priced again.
 class StepAtDepth {
  public:
   StepAtDepth(const OpPricer& pricer, const Model& model, const Usage& usage, uint32_t sequences,
@@ -72,6 +73,21 @@ class StepAtDepth {
   const Op* attention_ = nullptr;
 };
 
+// Mean attention of `count` steps, the first at depth `first`, each `stride` deeper than the one before.
+// Sampled evenly and symmetric about the middle, so that what is linear has its exact mean.
+OpTime MeanAttention(StepAtDepth& step, uint32_t first, uint32_t stride, uint32_t count,
+                     uint32_t most_samples) {
+  const uint32_t samples = std::min(count, most_samples);
+  OpTime sum;
+  for (uint32_t i = 0; i < samples; ++i) {
+    const uint32_t mirrored = std::min(i, samples - 1 - i);
+    const uint32_t near =
+        samples == 1 ? 0 : static_cast<uint32_t>(uint64_t{mirrored} * (count - 1) / (samples - 1));
+    sum += step.Attention(first + stride * (i == mirrored ? near : count - 1 - near));
+  }
+  return sum * (1.0 / samples);
+}
+
 // The prompts of all sequences, one after the other.
 StepTime PricePrefill(const OpPricer& pricer, const Model& model, const Usage& usage) {
   const uint32_t rows = usage.prompt - usage.cached_prefix;
@@ -80,10 +96,8 @@ StepTime PricePrefill(const OpPricer& pricer, const Model& model, const Usage& u
   StepTime sum = StepAtDepth(pricer, model, usage, 1, usage.prompt - last_at, 1).At(last_at);
   if (whole > 0) {
     StepAtDepth chunk(pricer, model, usage, 1, usage.chunk, 0);
-    OpTime attention;
-    for (uint32_t i = 0; i < whole; ++i) {
-      attention += chunk.Attention(usage.cached_prefix + i * usage.chunk);
-    }
+    const OpTime attention =
+        MeanAttention(chunk, usage.cached_prefix, usage.chunk, whole, kPrefillSamples) * whole;
     const StepTime& rest = chunk.without_attention();
     for (size_t role = 0; role < kRoles; ++role) sum.by_role[role] += rest.by_role[role] * whole;
     sum.total += rest.total * whole;
@@ -92,22 +106,6 @@ StepTime PricePrefill(const OpPricer& pricer, const Model& model, const Usage& u
   for (OpTime& role : sum.by_role) role = role * usage.batch;
   sum.total = sum.total * usage.batch;
   return sum;
-}
-
-// Mean over `count` steps, of which the first sees `first` positions before it. Sampled evenly and symmetric
-// about the middle, so that what is linear has its exact mean.
-OpTime MeanOverDepth(StepAtDepth& step, uint32_t first, uint32_t count) {
-  const uint32_t samples = std::min(count, kSamples);
-  OpTime sum;
-  for (uint32_t i = 0; i < samples; ++i) {
-    const uint32_t mirrored = std::min(i, samples - 1 - i);
-    const uint32_t near =
-        samples == 1 ? 0 : static_cast<uint32_t>(uint64_t{mirrored} * (count - 1) / (samples - 1));
-    sum += step.Attention(first + (i == mirrored ? near : count - 1 - near));
-  }
-  OpTime mean = step.without_attention().total;
-  mean += sum * (1.0 / samples);
-  return mean;
 }
 
 double HeadSeconds(const StepTime& step) {
@@ -125,9 +123,10 @@ void CheckUsage(const Usage& u) {
     Refuse(StrCat("a batch of ", u.batch, " sequences is outside 1..", kMostSequences));
   }
   if (u.chunk == 0) Refuse("prefill in chunks of 0 tokens never ends: give at least 1");
-  if (uint64_t{u.prompt} + u.generate > (1u << 28)) {
-    Refuse(StrCat(u.prompt, " tokens of prompt and ", u.generate, " generated are more than 2^28"));
+  if (uint64_t{u.prompt} + u.generate > kMostPositions) {
+    Refuse(StrCat(u.prompt, " tokens of prompt and ", u.generate, " generated are more than 2^24"));
   }
+  if (u.context > kMostPositions) Refuse(StrCat("a context of ", u.context, " positions is more than 2^24"));
   if (u.context != 0 && u.context < u.prompt + u.generate) {
     Refuse(StrCat("a context of ", u.context, " positions does not hold ", u.prompt, " tokens of prompt and ",
                   u.generate, " generated: make it ", u.prompt + u.generate, " or generate less"));
@@ -137,7 +136,8 @@ void CheckUsage(const Usage& u) {
                   ": its last token is always computed"));
   }
   for (const DType type : {u.k_type, u.v_type}) {
-    if (!IsKvType(type)) Refuse(StrCat("no KV cache is made of ", NameOf(type), ": take F32, F16, Q8_0 or Q4_0"));
+    if (IsKvType(type)) continue;
+    Refuse(StrCat("no KV cache is made of ", NameOf(type), ": take F32, F16, Q8_0 or Q4_0"));
   }
   if (u.draft_tokens > kMostDraftTokens) {
     Refuse(StrCat(u.draft_tokens, " draft tokens a step: at most ", kMostDraftTokens));
@@ -196,7 +196,8 @@ Prediction Predict(const Device& device, const Model& model, const Usage& usage,
   // Speculation verifies its draft in one step of so many rows more.
   const uint32_t rows = usage.draft_tokens + 1, steps = std::max(usage.generate, 2u) - 1;
   StepAtDepth step(pricer, model, usage, usage.batch, rows, rows);
-  const OpTime mean = MeanOverDepth(step, usage.prompt, steps);
+  OpTime mean = step.without_attention().total;
+  mean += MeanAttention(step, usage.prompt, 1, steps, kDecodeSamples);
   p.decode = step.At(usage.prompt + (steps - 1) / 2);
   p.bound = p.decode.total.bound();
   p.tokens_per_step = TokensPerStep(usage.draft_tokens, usage.acceptance);
@@ -205,14 +206,17 @@ Prediction Predict(const Device& device, const Model& model, const Usage& usage,
   p.throughput_tok_s = usage.batch * p.tok_s;
   p.end_to_end_s = EndToEnd(p.ttft_s(), usage.generate, p.tpot_s);
 
+  const double later_tokens = static_cast<double>(steps - (usage.generate < 2 ? 1 : 0)) * usage.batch;
   if (device.chip) {
     p.joules_per_token = mean.joules / (p.tokens_per_step * usage.batch);
     p.watts = p.joules_per_token * p.throughput_tok_s;
+    p.request_joules = p.prefill.total.joules + later_tokens * p.joules_per_token;
   } else {
     p.error = options.efficiency.error;
     if (!device.is_measured()) p.efficiency_from = options.efficiency.from;
     if (device.watts) p.watts = device.watts->value * options.watts_share;
     p.joules_per_token = p.watts / p.throughput_tok_s;
+    p.request_joules = p.watts * p.end_to_end_s;
   }
   return p;
 }

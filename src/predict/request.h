@@ -1,5 +1,5 @@
-// What a request costs on a device: memory, time to first token, time per token, energy; with what would bound
-// it named. Closed form: no clock, no threads, no weights. docs/prediction.md derives it.
+// What a request costs on a device: memory, time to first token, time per token, energy; with what would
+// bound it named. Closed form: no clock, no threads, no weights. docs/prediction.md derives it.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +27,8 @@ struct Usage {
 
   uint32_t positions() const { return context == 0 ? prompt + generate : context; }
 };
-// Throws Error(kUsage) naming what contradicts what (a prefix as long as the prompt, acceptance outside [0, 1],
-// a context smaller than prompt and generation, ...).
+// Throws Error(kUsage) naming what contradicts what (a prefix as long as the prompt, acceptance outside [0,
+// 1], a context smaller than prompt and generation, ...).
 void CheckUsage(const Usage& usage);
 
 // Tokens that a step of speculation gives: the draft's right beginning and the model's own next one. With
@@ -48,8 +48,8 @@ struct MemoryNeed {
   uint64_t beside_weights() const { return kv + scratch + other; }
   uint64_t total() const { return weights + beside_weights(); }
 };
-// The engine's own memory plan, handed in by who may see the engine: predictions for other devices take it that
-// the same program runs there.
+// The engine's own memory plan, handed in by who may see the engine: predictions for other devices take it
+// that the same program runs there.
 using MemoryOf = FunctionRef<MemoryNeed(const Model& model, const Usage& usage)>;
 
 struct MemoryFit {
@@ -87,18 +87,19 @@ struct Prediction {
   std::string efficiency_from;   // "" where no efficiency is assumed: measured machines, chips
   double watts = 0;              // while decoding; 0 where nobody knows
   double joules_per_token = 0;   // decode, of one token of one sequence
+  double request_joules = 0;     // from the prompt to the last token, of all sequences
 };
 
 struct PredictOptions {
   uint32_t threads = 0;           // as PriceOptions
-  Efficiency efficiency;
+  Efficiency efficiency = {};
   bool include_load = false;      // TTFT of a program that has yet to read the file
   double watts_share = 1;         // of the device's watts under load that this work draws
-  double tokenize_token_s = 1e-6; // about a million tokens a second on one core
+  double tokenize_token_s = 1e-6; // a server's core takes 0.5 (Llama's SPM) to 0.85 us (GPT-2's BPE)
 };
 
-// Throws Error as CheckUsage and OpPricer do. The steps are priced without being walked: 32K tokens of context
-// take less than a millisecond.
+// Throws Error as CheckUsage and OpPricer do. The steps are priced without being walked: 32K tokens of
+// context take less than a millisecond.
 Prediction Predict(const Device& device, const Model& model, const Usage& usage, MemoryOf memory,
                    const PredictOptions& options);
 

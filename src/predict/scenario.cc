@@ -101,7 +101,11 @@ const Scenario* FindScenario(std::string_view name) {
 
 Device DocumentsPhone() {
   const auto stated = [](double value, const char* source) {
-    return Figure{.value = value, .from = Provenance::kStated, .source = source};
+    Figure figure;
+    figure.value = value;
+    figure.from = Provenance::kStated;
+    figure.source = source;
+    return figure;
   };
   Device device;
   device.name = "documents-phone";

@@ -54,7 +54,8 @@ auto Timed(std::chrono::duration<double>& total, F&& f) {
 // One design at all three levels, whose chips live from product to product.
 class Levels {
  public:
-  explicit Levels(const char* name) : design_(Design(name)), simulator_(design_) {
+  explicit Levels(const char* name)
+      : design_(Design(name)), simulator_(design_), every_edge_(design_, Detail::kEveryEdge) {
     if (name == std::string("compact-rtl")) bus_ = MakeRtlCompact();
     if (name == std::string("compact-16mac")) bus_ = MakeRtlCompact16Mac();
     if (name == std::string("systolic-8x8")) stream_ = MakeRtlSystolic();
@@ -70,12 +71,13 @@ class Levels {
     const Tiling tiling = TileProduct(design_, product);
 
     std::vector<Stall> stalls, output_stalls;
-    Outcome rtl, simulated;
+    Outcome rtl, simulated, at_every_edge;
     if (bus_ != nullptr) {
       const std::vector<BusOp> program = LowerToBus(design_, tiling, a, w);
       if (rarity > 0) stalls = RandomStalls(random, program.size(), rarity, 20);
       rtl = Timed(speed.rtl, [&] { return bus_->Run(program, stalls); });
       simulated = Timed(speed.simulator, [&] { return simulator_.RunBus(program, stalls); });
+      at_every_edge = every_edge_.RunBus(program, stalls);
       EXPECT_EQ(bus_->errors(), 0u);
     } else {
       const std::vector<Beat> program = LowerToStream(design_, tiling, a, w);
@@ -86,6 +88,7 @@ class Levels {
       rtl = Timed(speed.rtl, [&] { return stream_->Run(program, stalls, output_stalls); });
       simulated =
           Timed(speed.simulator, [&] { return simulator_.RunStream(program, stalls, output_stalls); });
+      at_every_edge = every_edge_.RunStream(program, stalls, output_stalls);
     }
 
     const uint64_t c_size = product.m * product.n;
@@ -98,6 +101,9 @@ class Levels {
 
     EXPECT_THAT(simulated.results, ElementsAreArray(rtl.results));
     EXPECT_EQ(simulated.cycles, rtl.cycles);
+    EXPECT_EQ(at_every_edge.results, rtl.results);
+    EXPECT_EQ(at_every_edge.cycles, rtl.cycles);
+    EXPECT_EQ(every_edge_.counters(), simulator_.counters());
     EXPECT_THAT(of_tiles, ElementsAreArray(of_rtl));
     EXPECT_EQ(cost.cycles, rtl.cycles);
     speed.cycles += rtl.cycles;
@@ -105,7 +111,7 @@ class Levels {
 
  private:
   ChipDesign design_;
-  CycleSimulator simulator_;
+  CycleSimulator simulator_, every_edge_;
   std::unique_ptr<RtlBusChip> bus_;
   std::unique_ptr<RtlStreamChip> stream_;
   ThreadPool pool_{1};
@@ -159,7 +165,7 @@ TEST_P(RandomTraffic, RtlAndCycleSimulatorSeeTheSameAtEveryEdge) {
   Random random(2);
   for (int round = 0; round < 200; ++round) {
     const auto chip = GetParam()[8] == 'r' ? MakeRtlCompact() : MakeRtlCompact16Mac();
-    CycleSimulator simulator(Design(GetParam()));
+    CycleSimulator simulator(Design(GetParam())), every_edge(Design(GetParam()), Detail::kEveryEdge);
     for (int run = 0; run < 3; ++run) {
       Program program;
       for (uint64_t n = Between(random, 1, 300); n > 0; --n) {
@@ -181,9 +187,13 @@ TEST_P(RandomTraffic, RtlAndCycleSimulatorSeeTheSameAtEveryEdge) {
         }
       }
       const std::vector<Stall> stalls = RandomStalls(random, program.size(), 10, 30);
-      const Outcome rtl = chip->Run(program, stalls), simulated = simulator.RunBus(program, stalls);
+      const Outcome rtl = chip->Run(program, stalls), simulated = simulator.RunBus(program, stalls),
+                    at_every_edge = every_edge.RunBus(program, stalls);
       ASSERT_THAT(simulated.results, ElementsAreArray(rtl.results)) << round << " " << run;
       ASSERT_EQ(simulated.cycles, rtl.cycles) << round << " " << run;
+      ASSERT_THAT(at_every_edge.results, ElementsAreArray(rtl.results)) << round << " " << run;
+      ASSERT_EQ(at_every_edge.cycles, rtl.cycles) << round << " " << run;
+      ASSERT_EQ(every_edge.counters(), simulator.counters()) << round << " " << run;
     }
   }
 }
@@ -193,7 +203,7 @@ TEST(RandomStreams, RtlAndCycleSimulatorGiveTheSameRowsAtTheSameEdges) {
   Random random(3);
   for (int round = 0; round < 300; ++round) {
     const auto chip = MakeRtlSystolic();
-    CycleSimulator simulator(Design("systolic-8x8"));
+    CycleSimulator simulator(Design("systolic-8x8")), every_edge(Design("systolic-8x8"), Detail::kEveryEdge);
     for (int run = 0; run < 2; ++run) {
       Stream stream;
       uint64_t rows = 0;
@@ -215,8 +225,11 @@ TEST(RandomStreams, RtlAndCycleSimulatorGiveTheSameRowsAtTheSameEdges) {
       const std::vector<Stall> output_stalls = RandomStalls(random, rows, Between(random, 2, 20), 60);
       const Outcome rtl = chip->Run(stream, stalls, output_stalls);
       const Outcome simulated = simulator.RunStream(stream, stalls, output_stalls);
+      const Outcome at_every_edge = every_edge.RunStream(stream, stalls, output_stalls);
       ASSERT_THAT(simulated.results, ElementsAreArray(rtl.results)) << round << " " << run;
       ASSERT_EQ(simulated.cycles, rtl.cycles) << round << " " << run;
+      ASSERT_THAT(at_every_edge.results, ElementsAreArray(rtl.results)) << round << " " << run;
+      ASSERT_EQ(at_every_edge.cycles, rtl.cycles) << round << " " << run;
     }
   }
 }
