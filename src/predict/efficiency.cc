@@ -142,6 +142,12 @@ double ArithmeticPeak(const Device& device, DType type) {
   return device.int4_ops_s->value;
 }
 
+double OneRowPeak(const Device& device, DType type) {
+  const double peak = ArithmeticPeak(device, type);
+  if (device.kind != DeviceKind::kCpu || !device.f32_ops_s) return peak;
+  return std::min(peak, 4 * device.f32_ops_s->value);
+}
+
 DecodeFit FitDecode(std::span<const Observation* const> rows) {
   EDGEWISE_CHECK(!rows.empty());
   return DecodeFitter(rows).best();
@@ -153,9 +159,7 @@ Efficiency EfficiencyFrom(std::span<const Observation* const> rows) {
   const std::vector<double> prefill = PrefillShares(rows);
   if (!prefill.empty()) e.compute_share = std::min(1.0, Median(prefill));
   e.memory_share = 1 / fit.read;
-  // A program that multiplies many rows is no worse at it than at one.
   e.decode_share = fit.multiply > 0 ? 1 / fit.multiply : e.compute_share;
-  e.compute_share = std::max(e.compute_share, e.decode_share);
   e.op_s = fit.op_s;
   e.rows = static_cast<uint32_t>(rows.size());
   return e;
@@ -190,10 +194,9 @@ Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::str
       e.from = StrCat(rows.size(), " published rows of ", group.name);
       prefill_known = prefill_rows > 0;
     } else if (e.rows > 0 && !prefill_known && prefill_rows >= kLeastRows) {
-      // Decoding is bound by memory where its share of arithmetic is only assumed.
-      const bool unpacks = e.decode_share < e.compute_share;
-      e.compute_share = std::max(unpacks ? e.decode_share : 0, EfficiencyFrom(rows).compute_share);
-      if (!unpacks) e.decode_share = e.compute_share;
+      const bool unpacking_shows = e.decode_share != e.compute_share;
+      e.compute_share = EfficiencyFrom(rows).compute_share;
+      if (!unpacking_shows) e.decode_share = e.compute_share;
       e.from += StrCat("; prefill: ", prefill_rows, " of ", group.name);
       prefill_known = true;
     }

@@ -45,6 +45,16 @@ TEST(ArithmeticPeak, IsOfTheArithmeticThatProgramsUse) {
   EXPECT_EQ(ArithmeticPeak(plain, DType::kQ4_0), 100e9);
 }
 
+// Matrix instructions multiply pairs of rows: a CPU that has them is no faster at one row.
+TEST(OneRowPeak, IsAtMostFourTimesThatOfFloatsOnACpu) {
+  Device cpu = TestBoard("board");
+  EXPECT_EQ(OneRowPeak(cpu, DType::kQ4_0), 400e9);
+  cpu.int8_ops_s->value = 800e9;
+  EXPECT_EQ(ArithmeticPeak(cpu, DType::kQ4_0), 800e9);
+  EXPECT_EQ(OneRowPeak(cpu, DType::kQ4_0), 400e9);
+  EXPECT_EQ(OneRowPeak(TestBoard("gpu"), DType::kQ4_0), 20e12);
+}
+
 TEST(FitDecode, FindsTheShareOfOneFactor) {
   const PublishedTable table =
       Made({{.recipe = "F16"}, {.recipe = "F16", .shape = "llama3-8b"}}, Shares(0.5, 1, 1));

@@ -233,13 +233,14 @@ OpTime OpPricer::PriceOnPeaks(const Op& op, const OpCost& cost) const {
   double compute_s = 0;
   if (op.kind == OpKind::kMatMul || op.kind == OpKind::kAttention) {
     // Attention unpacks its cache to floats.
-    double peak = ArithmeticPeak(device_, op.kind == OpKind::kMatMul ? op.weight : DType::kF16);
-    if (threads_ > 0) peak *= static_cast<double>(threads_) / device_.cores;
-    const double flop_s = 1 / (peak * e.compute_share);
-    compute_s = AsDouble(cost.flops) * flop_s;
+    const DType type = op.kind == OpKind::kMatMul ? op.weight : DType::kF16;
+    const double share = threads_ > 0 ? static_cast<double>(threads_) / device_.cores : 1;
+    const double mac_s = 2 / (ArithmeticPeak(device_, type) * share * e.compute_share);
     if (op.kind == OpKind::kMatMul) {
-      const double unpack_s = std::max(0.0, 2 / (peak * e.decode_share) - 2 * flop_s);
-      compute_s += static_cast<double>(op.n) * op.k * unpack_s;
+      const double first_s = 2 / (OneRowPeak(device_, type) * share * e.decode_share);
+      compute_s = static_cast<double>(op.n) * op.k * (first_s + (op.m - 1) * std::min(mac_s, first_s));
+    } else {
+      compute_s = AsDouble(cost.flops) / 2 * mac_s;
     }
   }
   return OpTime::Overlapping(memory_s, compute_s).Add(TimeBound::kOverhead, e.op_s);

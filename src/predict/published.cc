@@ -128,11 +128,10 @@ double AsDouble(Bytes bytes) { return static_cast<double>(bytes.value()); }
   throw Error(ErrorCode::kBadFile, StrCat(file, ":", line, ": ", what));
 }
 
-// Of the arithmetic peak for products with weights of this type, that of the threads that ran.
-double PeakOf(const Observation& o, DType type) {
-  const double peak = ArithmeticPeak(o.device, type);
+// Of the device's arithmetic, what the threads that ran have.
+double ThreadsShare(const Observation& o) {
   const bool some = o.device.kind == DeviceKind::kCpu && o.row.threads > 0 && o.device.cores > 0;
-  return some ? peak * std::min(1.0, static_cast<double>(o.row.threads) / o.device.cores) : peak;
+  return some ? std::min(1.0, static_cast<double>(o.row.threads) / o.device.cores) : 1;
 }
 
 void CountDecode(const Model& model, Observation& o) {
@@ -140,12 +139,13 @@ void CountDecode(const Model& model, Observation& o) {
   const Sequence sequence = {.rows = 1, .kv_len = o.row.generated / 2, .logit_rows = 1};
   Step step;
   BuildStep(model, DType::kF16, DType::kF16, {&sequence, 1}, step);
+  const double share = ThreadsShare(o);
   for (const Op& op : step.ops) {
     const OpCost cost = CostOf(model, op, step);
     o.read_s += AsDouble(cost.weight_bytes + cost.kv_read + cost.kv_write + cost.activation_bytes) /
                 o.device.memory_bytes_s.value;
     if (op.kind == OpKind::kMatMul) {
-      o.multiply_s += static_cast<double>(cost.flops.value()) / PeakOf(o, op.weight);
+      o.multiply_s += static_cast<double>(cost.flops.value()) / (OneRowPeak(o.device, op.weight) * share);
     }
   }
   o.ops = static_cast<uint32_t>(step.ops.size());
@@ -162,9 +162,9 @@ void CountPrefill(const Model& model, Observation& o) {
   for (const Op& op : step.ops) {
     if (op.kind != OpKind::kMatMul && op.kind != OpKind::kAttention) continue;
     const DType type = op.kind == OpKind::kMatMul ? op.weight : DType::kF16;
-    seconds += static_cast<double>(CostOf(model, op, step).flops.value()) / PeakOf(o, type);
+    seconds += static_cast<double>(CostOf(model, op, step).flops.value()) / ArithmeticPeak(o.device, type);
   }
-  o.prefill_share = seconds * o.row.prefill_tok_s / o.row.prompt;
+  o.prefill_share = seconds / ThreadsShare(o) * o.row.prefill_tok_s / o.row.prompt;
 }
 
 Observation Observe(PublishedSpeed row, const std::string& file, PublishedTable::DeviceOf device_of) {

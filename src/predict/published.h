@@ -60,7 +60,7 @@ struct Observation {
   BitClass bits = BitClass::k4;
   double seconds = 0;        // of a token, measured
   double read_s = 0;         // at the whole bandwidth: weights, cache, activations
-  double multiply_s = 0;     // at the whole peak of the threads that ran: the products
+  double multiply_s = 0;     // at the whole OneRowPeak of the threads that ran: the products
   uint32_t ops = 0;          // of the step's list
   double prefill_share = 0;  // of the peak, in prefill; 0: not known
 
