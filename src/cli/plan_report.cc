@@ -17,17 +17,6 @@ std::string WithProvenance(const Figure& figure) {
   return StrCat(NameOf(figure.from), figure.source.empty() ? "" : StrCat(", ", figure.source));
 }
 
-// How much a prediction is worth, and why.
-std::string BasisText(const PlanView& view) {
-  const Device& d = view.device;
-  if (d.chip) return "priced by the closed form of its design, which equals the simulator's cycles";
-  if (d.is_measured()) {
-    return StrCat("predicted from this machine's own kernels, measured ", d.measured,
-                  view.prediction.threads > 0 ? StrCat(", ", view.prediction.threads, " threads") : "");
-  }
-  return StrCat("predicted: peaks by efficiencies of ", view.prediction.efficiency_from);
-}
-
 std::string MemoryText(const PlanView& view) {
   const MemoryPlan& m = view.memory;
   const Usage& u = view.configuration.usage;
@@ -142,6 +131,16 @@ std::string EnergyText(const PlanView& view) {
 }
 
 }  // namespace
+
+std::string BasisText(const PlanView& view) {
+  const Device& d = view.device;
+  if (d.chip) return "priced by the closed form of its design, which equals the simulator's cycles";
+  if (d.is_measured()) {
+    return StrCat("predicted from this machine's own kernels, measured ", d.measured,
+                  view.prediction.threads > 0 ? StrCat(", ", view.prediction.threads, " threads") : "");
+  }
+  return StrCat("predicted: peaks by efficiencies of ", view.prediction.efficiency_from);
+}
 
 std::optional<EnergyFigures> EnergyOf(const PlanView& view) {
   const Prediction& p = view.prediction;

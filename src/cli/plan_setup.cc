@@ -55,14 +55,7 @@ PlanSetup::PlanSetup(const PlanFlags& flags)
     AddFile(ModelPath(flags.model));
   }
   memory_ = [this](const Model& model, const Usage& usage) { return NeedFor(model, usage); };
-  options_ = [this](const Device& device, std::string_view recipe) {
-    PredictOptions options;
-    if (device.is_measured() || device.chip) return options;
-    options.efficiency = EfficiencyFor(device, kPublishedEngine, recipe, published_);
-    const Watts watts = WattsFor(device, kPublishedEngine, published_);
-    if (device.watts && watts.watts > 0) options.watts_share = watts.watts / device.watts->value;
-    return options;
-  };
+  options_ = [this](const Device& device, std::string_view recipe) { return OptionsFor(device, recipe); };
   evaluator_ = std::make_unique<Evaluator>(models_, memory_, options_);
 }
 
@@ -73,6 +66,17 @@ void PlanSetup::AddFile(const std::string& path) {
   std::string name = std::filesystem::path(path).filename().string();
   models_.push_back({std::move(name), shape, file_model_.get(), WeightTypeOf(*file_, *file_model_)});
   named_ = static_cast<uint32_t>(models_.size() - 1);
+}
+
+PredictOptions PlanSetup::OptionsFor(const Device& device, std::string_view recipe) {
+  if (device.is_measured() || device.chip) return {};
+  const auto [at, is_new] = known_options_.try_emplace({device.name, std::string(recipe)});
+  PredictOptions& options = at->second;
+  if (!is_new) return options;
+  options.efficiency = EfficiencyFor(device, kPublishedEngine, recipe, published_);
+  const Watts watts = WattsFor(device, kPublishedEngine, published_);
+  if (device.watts && watts.watts > 0) options.watts_share = watts.watts / device.watts->value;
+  return options;
 }
 
 MemoryNeed PlanSetup::NeedFor(const Model& model, const Usage& usage) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -58,6 +59,7 @@ class PlanSetup {
 
  private:
   void AddFile(const std::string& path);
+  PredictOptions OptionsFor(const Device& device, std::string_view recipe);
   uint32_t Threads() const;  // whose buffers memory is planned for
 
   const PlanFlags flags_;
@@ -67,6 +69,8 @@ class PlanSetup {
   std::unique_ptr<Model> file_model_;
   std::vector<ModelChoice> models_;
   std::optional<uint32_t> named_;
+  std::map<std::pair<std::string, std::string>, PredictOptions>
+      known_options_;  // by device and recipe: fits take time
   std::function<MemoryNeed(const Model&, const Usage&)> memory_;
   std::function<PredictOptions(const Device&, std::string_view)> options_;
   std::unique_ptr<Evaluator> evaluator_;

@@ -6,9 +6,11 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cli/chip_html.h"
 #include "cli/chip_options.h"
 #include "cli/console.h"
 #include "cli/json.h"
+#include "cli/plan_html.h"
 #include "cli/plan_options.h"
 #include "cli/plan_presets.h"
 #include "cli/plan_report.h"
@@ -87,6 +89,10 @@ int PlanOne(PlanSetup& setup, const PlanFlags& flags) {
     // Another model is another answer, not advice on how to run this one.
     std::erase_if(changes, [](const Change& change) { return change.kind == ChangeKind::kModel; });
     advised = Advise(setup.evaluator(), now, changes);
+  }
+  if (flags.html) {
+    const Model& model = setup.evaluator().ModelFor(configuration);
+    WriteHtml(*flags.html, ReportHtml(PlanReport(view, model, candidate, advised)));
   }
   if (flags.json) {
     Json json = ViewJson(view);
@@ -195,6 +201,10 @@ int Plan(const PlanFlags& flags) {
   if (flags.table) return PrintPlanTable(*flags.table, flags);
   if (flags.preset) return PrintPreset(*flags.preset, flags);
   PlanSetup setup(flags);
+  if (flags.html && (setup.DeviceNames().size() > 1 || IsAny(LimitsOf(flags)))) {
+    throw Error(ErrorCode::kUsage,
+                "--html is a page of one model on one device: give one --device and no limits");
+  }
   const std::vector<std::string> names = setup.DeviceNames();
   if (flags.rules) return PrintRules(setup, flags);
   if (IsAny(LimitsOf(flags))) return PlanSearch(setup, flags, names);

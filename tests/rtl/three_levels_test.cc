@@ -91,6 +91,12 @@ class Levels {
       at_every_edge = every_edge_.RunStream(program, stalls, output_stalls);
     }
 
+    ASSERT_THAT(simulated.results, ElementsAreArray(rtl.results));
+    EXPECT_EQ(simulated.cycles, rtl.cycles);
+    EXPECT_EQ(at_every_edge.results, rtl.results);
+    EXPECT_EQ(at_every_edge.cycles, rtl.cycles);
+    EXPECT_EQ(every_edge_.counters(), simulator_.counters());
+
     const uint64_t c_size = product.m * product.n;
     std::vector<int32_t> of_rtl(c_size), of_tiles(c_size);
     GatherResults(design_, tiling, rtl.results, {of_rtl.data(), product.n});
@@ -99,11 +105,6 @@ class Levels {
       return TimeTiles(design_, tiling, stalls, output_stalls);
     });
 
-    EXPECT_THAT(simulated.results, ElementsAreArray(rtl.results));
-    EXPECT_EQ(simulated.cycles, rtl.cycles);
-    EXPECT_EQ(at_every_edge.results, rtl.results);
-    EXPECT_EQ(at_every_edge.cycles, rtl.cycles);
-    EXPECT_EQ(every_edge_.counters(), simulator_.counters());
     EXPECT_THAT(of_tiles, ElementsAreArray(of_rtl));
     EXPECT_EQ(cost.cycles, rtl.cycles);
     speed.cycles += rtl.cycles;
