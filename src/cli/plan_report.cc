@@ -173,6 +173,7 @@ std::string GigabyteText(double bytes) {
 std::string GainText(double before, double after) {
   const double ratio = after / before;
   if (std::abs(ratio - 1) < 0.005) return "same";
+  if (ratio >= 9.95) return Number(ratio, "%.0fx");
   return ratio >= 1.995 || ratio <= 0.5 ? Number(ratio, "%.2gx") : Number(100 * (ratio - 1), "%+.0f%%");
 }
 

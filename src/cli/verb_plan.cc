@@ -43,8 +43,12 @@ ChangeSpace ChangesAllowed(PlanSetup& setup, const PlanFlags& flags, const Deplo
   space.drafts = {4};
   space.acceptance = flags.acceptance;
   space.memory_bytes = now.device.memory_sizes;
-  for (uint32_t i = 0; i < setup.models().size(); ++i) space.models.push_back(i);
+  space.models = DistinctModels(setup.models());
   space.devices = setup.AllDevices();
+  // Advice is about boards like this one; a wish may take any.
+  if (flags.want.empty()) {
+    std::erase_if(space.devices, [&](const Device& device) { return device.family != now.device.family; });
+  }
   return space;
 }
 
@@ -124,7 +128,8 @@ int PlanMany(PlanSetup& setup, const PlanFlags& flags, const std::vector<std::st
     }
     const Prediction& p = view.prediction;
     const auto joules = EnergyOf(view);
-    table.Add({device.name, device.title, StrCat(GigabyteText(device.memory_bytes_s.value), "/s"),
+    table.Add({device.name, device.title,
+               device.chip ? "" : StrCat(GigabyteText(device.memory_bytes_s.value), "/s"),
                p.memory.fits() ? "yes" : (p.memory.runs() ? "no: pages" : "no"), HumanSeconds(p.ttft_s()),
                RateText(p.tok_s), p.error > 0 ? Number(100 * p.error, "%.0f%%") : "", NameOf(p.bound),
                joules ? HumanJoules(joules->joules_per_token) : "?"});
@@ -145,7 +150,7 @@ Space SpaceOf(PlanSetup& setup, const PlanFlags& flags, const Device& device) {
   if (setup.named_model()) {
     space.models = {*setup.named_model()};
   } else {
-    for (uint32_t i = 0; i < setup.models().size(); ++i) space.models.push_back(i);
+    space.models = DistinctModels(setup.models());
   }
   if (flags.type) {
     space.recipes = {setup.default_recipe()};
