@@ -26,7 +26,9 @@ std::string FitText(const Candidate& candidate) { return candidate.resident_shar
 
 void AddChange(Table& table, const Candidate& now, const Advised& one) {
   const Figures &f = one.after.figures, &g = now.figures;
-  table.Add({Joined(one.what), RateText(f.tok_s), GainText(g.tok_s, f.tok_s), HumanSeconds(f.ttft_s),
+  const uint32_t sequences = one.after.configuration.usage.batch;
+  table.Add({Joined(one.what), RateText(f.tok_s) + (sequences > 1 ? StrCat(" x ", sequences) : ""),
+             GainText(g.throughput_tok_s, f.throughput_tok_s), HumanSeconds(f.ttft_s),
              GigabyteText(f.memory_bytes), LossText(f.loss), FitText(one.after)});
 }
 
@@ -364,7 +366,8 @@ Json ViewJson(const PlanView& view) {
       .Set("error_band", p.error)
       .Set("efficiency_from", p.efficiency_from)
       .Set("energy", std::move(energy))
-      .Set("ppl_loss", view.figures.loss);
+      .Set("ppl_loss", view.figures.loss)
+      .Set("ppl_loss_from", view.loss_from);
   return json;
 }
 

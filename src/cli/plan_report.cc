@@ -220,7 +220,9 @@ std::string CommandText(const PlanView& view) {
 std::string ViewText(const PlanView& view) {
   const Usage& u = view.configuration.usage;
   const Prediction& p = view.prediction;
-  std::string loss = view.figures.loss == 0 ? "nothing" : PercentText(view.figures.loss) + " of perplexity";
+  std::string loss = view.figures.loss == 0
+                         ? "nothing"
+                         : PercentText(view.figures.loss) + StrCat(" of perplexity, as ", view.loss_from);
   std::string text =
       StrCat(Bold(StrCat(view.model, " (", ConfigurationText(view.configuration), ") on ", view.device.name)),
              ": ", view.device.title, "\n", BasisText(view), "\n\nMemory\n", MemoryText(view),

@@ -18,6 +18,7 @@
 #include "cli/plan_tables.h"
 #include "cli/table.h"
 #include "cli/verb.h"
+#include "predict/quality.h"
 
 namespace edgewise {
 namespace {
@@ -52,6 +53,20 @@ ChangeSpace ChangesAllowed(PlanSetup& setup, const PlanFlags& flags, const Deplo
   return space;
 }
 
+// "Llama 3 8B (published)": whose losses stand for this model's.
+std::string LossSource(const Model& model, const Configuration& c) {
+  const auto parameters = static_cast<double>(model.parameters());
+  const LossTable* tables[] = {LossOfWeights(model.config(), parameters, c.recipe).table,
+                               LossOfKv(model.config(), parameters, c.usage.k_type, c.usage.v_type).table};
+  std::string text;
+  for (const LossTable* table : tables) {
+    const bool named = !text.empty() && table == tables[0];
+    if (table == nullptr || named) continue;
+    text += StrCat(text.empty() ? "" : " and ", table->model, " (", NameOf(table->from), ")");
+  }
+  return text;
+}
+
 PlanView ViewOf(PlanSetup& setup, const Device& device, const Configuration& configuration,
                 const EnergyOptions& energy) {
   const Model& model = setup.evaluator().ModelFor(configuration);
@@ -67,6 +82,7 @@ PlanView ViewOf(PlanSetup& setup, const Device& device, const Configuration& con
       CandidateOf(configuration, setup.evaluator().WithoutTime(configuration), view.prediction).figures;
   view.memory = setup.MemoryOf(configuration);
   view.energy = energy;
+  view.loss_from = LossSource(model, configuration);
   return view;
 }
 
@@ -97,6 +113,7 @@ int PlanOne(PlanSetup& setup, const PlanFlags& flags) {
   if (flags.html) {
     const Model& model = setup.evaluator().ModelFor(configuration);
     WriteHtml(*flags.html, ReportHtml(PlanReport(view, model, candidate, advised)));
+    std::fprintf(stderr, "wrote %s\n", flags.html->c_str());
   }
   if (flags.json) {
     Json json = ViewJson(view);
