@@ -31,7 +31,7 @@ Space SpaceOf(const Scenario& scenario, PlanSetup& setup, const Device& device) 
   if (*scenario.models != '\0') {
     space.models = {named(scenario.models)};
   } else {
-    for (const std::string_view name : ShapeNames()) space.models.push_back(setup.IndexOf(std::string(name)));
+    space.models = DistinctModels(setup.models());
   }
   space.recipes = setup.RecipesOn(device, space.models.front());
   std::erase(space.recipes, "F32");
@@ -81,6 +81,8 @@ int PrintScenario(const Scenario& scenario, const PlanFlags& asked) {
     if (given.most[i]) limits.most[i] = given.most[i];
   }
   std::string note;
+  // What the system keeps for itself is no model's.
+  if (std::optional<double>& most = limits[LimitKind::kMemory]) most = std::min(*most, device.usable_bytes());
   if (limits[LimitKind::kWatts] && !device.watts && !device.chip) {
     limits[LimitKind::kWatts].reset();
     note = StrCat("Nobody knows the watts of ", device.name, ": that limit is left out.\n");
@@ -148,7 +150,7 @@ Device OnlyBandwidth(double bytes_s) {
   device.name = "100-gb-s";
   device.title = "a memory of 100 GB/s, arithmetic without end";
   device.int8_ops_s->value = device.f16_ops_s->value = device.f32_ops_s->value = 1e18;
-  device.memory_bytes.value = device.free_bytes->value = 64e9;
+  device.memory_bytes.value = 64e9;
   device.memory_bytes_s.value = bytes_s;
   return device;
 }
@@ -237,7 +239,7 @@ int Exercise6(const PlanFlags& asked) {
   flags.model = "llama2-7b";
   PlanSetup setup(flags);
   Device device = DocumentsPhone();
-  device.memory_bytes.value = device.free_bytes->value = 16e9;
+  device.memory_bytes.value = 16e9;
   const auto memory = [&](const Model& model, const Usage& usage) { return setup.NeedFor(model, usage); };
   Evaluator evaluator(setup.models(), memory, kAtCeilings);
   Configuration base = {.model = setup.IndexOf("llama2-7b"), .recipe = "F16"};

@@ -18,6 +18,7 @@
 #include "cli/plan_tables.h"
 #include "cli/table.h"
 #include "cli/verb.h"
+#include "predict/quality.h"
 
 namespace edgewise {
 namespace {
@@ -43,9 +44,27 @@ ChangeSpace ChangesAllowed(PlanSetup& setup, const PlanFlags& flags, const Deplo
   space.drafts = {4};
   space.acceptance = flags.acceptance;
   space.memory_bytes = now.device.memory_sizes;
-  for (uint32_t i = 0; i < setup.models().size(); ++i) space.models.push_back(i);
+  space.models = DistinctModels(setup.models());
   space.devices = setup.AllDevices();
+  // Advice is about boards like this one; a wish may take any.
+  if (flags.want.empty()) {
+    std::erase_if(space.devices, [&](const Device& device) { return device.family != now.device.family; });
+  }
   return space;
+}
+
+// "Llama 3 8B (published)": whose losses stand for this model's.
+std::string LossSource(const Model& model, const Configuration& c) {
+  const auto parameters = static_cast<double>(model.parameters());
+  const LossTable* tables[] = {LossOfWeights(model.config(), parameters, c.recipe).table,
+                               LossOfKv(model.config(), parameters, c.usage.k_type, c.usage.v_type).table};
+  std::string text;
+  for (const LossTable* table : tables) {
+    const bool named = !text.empty() && table == tables[0];
+    if (table == nullptr || named) continue;
+    text += StrCat(text.empty() ? "" : " and ", table->model, " (", NameOf(table->from), ")");
+  }
+  return text;
 }
 
 PlanView ViewOf(PlanSetup& setup, const Device& device, const Configuration& configuration,
@@ -63,6 +82,7 @@ PlanView ViewOf(PlanSetup& setup, const Device& device, const Configuration& con
       CandidateOf(configuration, setup.evaluator().WithoutTime(configuration), view.prediction).figures;
   view.memory = setup.MemoryOf(configuration);
   view.energy = energy;
+  view.loss_from = LossSource(model, configuration);
   return view;
 }
 
@@ -93,6 +113,7 @@ int PlanOne(PlanSetup& setup, const PlanFlags& flags) {
   if (flags.html) {
     const Model& model = setup.evaluator().ModelFor(configuration);
     WriteHtml(*flags.html, ReportHtml(PlanReport(view, model, candidate, advised)));
+    std::fprintf(stderr, "wrote %s\n", flags.html->c_str());
   }
   if (flags.json) {
     Json json = ViewJson(view);
@@ -124,7 +145,8 @@ int PlanMany(PlanSetup& setup, const PlanFlags& flags, const std::vector<std::st
     }
     const Prediction& p = view.prediction;
     const auto joules = EnergyOf(view);
-    table.Add({device.name, device.title, StrCat(GigabyteText(device.memory_bytes_s.value), "/s"),
+    table.Add({device.name, device.title,
+               device.chip ? "" : StrCat(GigabyteText(device.memory_bytes_s.value), "/s"),
                p.memory.fits() ? "yes" : (p.memory.runs() ? "no: pages" : "no"), HumanSeconds(p.ttft_s()),
                RateText(p.tok_s), p.error > 0 ? Number(100 * p.error, "%.0f%%") : "", NameOf(p.bound),
                joules ? HumanJoules(joules->joules_per_token) : "?"});
@@ -145,7 +167,7 @@ Space SpaceOf(PlanSetup& setup, const PlanFlags& flags, const Device& device) {
   if (setup.named_model()) {
     space.models = {*setup.named_model()};
   } else {
-    for (uint32_t i = 0; i < setup.models().size(); ++i) space.models.push_back(i);
+    space.models = DistinctModels(setup.models());
   }
   if (flags.type) {
     space.recipes = {setup.default_recipe()};
