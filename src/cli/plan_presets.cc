@@ -24,6 +24,19 @@ constexpr auto kAtCeilings = [](const Device&, std::string_view) {
   return options;
 };
 
+// Prices at the peaks of a device: what no program can exceed.
+class Ceilings {
+ public:
+  explicit Ceilings(const PlanSetup& setup)
+      : memory_([&setup](const Model& model, const Usage& usage) { return setup.NeedFor(model, usage); }),
+        evaluator_(setup.models(), memory_, kAtCeilings) {}
+  Evaluator& evaluator() { return evaluator_; }
+
+ private:
+  std::function<MemoryNeed(const Model&, const Usage&)> memory_;
+  Evaluator evaluator_;
+};
+
 Space SpaceOf(const Scenario& scenario, PlanSetup& setup, const Device& device) {
   Space space;
   space.base = scenario.usage();
@@ -34,8 +47,6 @@ Space SpaceOf(const Scenario& scenario, PlanSetup& setup, const Device& device) 
     space.models = DistinctModels(setup.models());
   }
   space.recipes = setup.RecipesOn(device, space.models.front());
-  std::erase(space.recipes, "F32");
-  std::erase(space.recipes, "BF16");
   for (const DType type : {DType::kF16, DType::kQ8_0, DType::kQ4_0}) space.kv_types.push_back({type, type});
   space.batches = {scenario.sequences};
   space.chunks = {64, 512};
@@ -71,9 +82,8 @@ int PrintScenario(const Scenario& scenario, const PlanFlags& asked) {
   const Device device =
       ceiling ? DocumentsPhone()
               : setup.DeviceNamed(flags.device.value_or(scenario.device), setup.HostConfigurations());
-  const auto memory = [&](const Model& model, const Usage& usage) { return setup.NeedFor(model, usage); };
-  Evaluator ideal(setup.models(), memory, kAtCeilings);
-  Evaluator& evaluator = ceiling ? ideal : setup.evaluator();
+  Ceilings ceilings(setup);
+  Evaluator& evaluator = ceiling ? ceilings.evaluator() : setup.evaluator();
 
   Limits limits = scenario.limits();
   const Limits given = LimitsOf(flags);
@@ -160,8 +170,8 @@ int Exercise2(const PlanFlags& asked) {
   flags.model = "llama2-7b";
   PlanSetup setup(flags);
   const Device device = OnlyBandwidth(100e9);
-  const auto memory = [&](const Model& model, const Usage& usage) { return setup.NeedFor(model, usage); };
-  Evaluator evaluator(setup.models(), memory, kAtCeilings);
+  Ceilings ceilings(setup);
+  Evaluator& evaluator = ceilings.evaluator();
   const double theirs = device.memory_bytes_s.value / 7e9;  // the document's premise: 7 GB
   Table table({"<our 7B (llama2-7b, every byte counted)", "tok/s"});
   Json ours = Json::Array();
@@ -240,8 +250,8 @@ int Exercise6(const PlanFlags& asked) {
   PlanSetup setup(flags);
   Device device = DocumentsPhone();
   device.memory_bytes.value = 16e9;
-  const auto memory = [&](const Model& model, const Usage& usage) { return setup.NeedFor(model, usage); };
-  Evaluator evaluator(setup.models(), memory, kAtCeilings);
+  Ceilings ceilings(setup);
+  Evaluator& evaluator = ceilings.evaluator();
   Configuration base = {.model = setup.IndexOf("llama2-7b"), .recipe = "F16"};
   base.usage.prompt = base.usage.generate = 128;
   struct Case {

@@ -173,8 +173,6 @@ Space SpaceOf(PlanSetup& setup, const PlanFlags& flags, const Device& device) {
     space.recipes = {setup.default_recipe()};
   } else {
     space.recipes = setup.RecipesOn(device, space.models.front());
-    std::erase(space.recipes, "F32");  // no better than F16, twice as large
-    std::erase(space.recipes, "BF16");
   }
   if (flags.k_type || flags.v_type) {
     space.kv_types = {{space.base.k_type, space.base.v_type}};
