@@ -51,7 +51,7 @@ PlanSetup::PlanSetup(const PlanFlags& flags)
   } else if (flags.model && !LooksLikeFile(*flags.model)) {
     ShapeNamed(*flags.model);  // names the nearest where there is none
     named_ = IndexOf(*flags.model);
-  } else if (flags.model || !IsAny(LimitsOf(flags))) {
+  } else if (flags.model || flags.rules || !IsAny(LimitsOf(flags))) {
     AddFile(ModelPath(flags.model));
   }
   memory_ = [this](const Model& model, const Usage& usage) { return NeedFor(model, usage); };

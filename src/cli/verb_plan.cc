@@ -192,28 +192,53 @@ Space SpaceOf(PlanSetup& setup, const PlanFlags& flags, const Device& device) {
   return space;
 }
 
-int PlanSearch(PlanSetup& setup, const PlanFlags& flags, const std::vector<std::string>& names) {
-  if (!flags.want.empty()) {
-    throw Error(ErrorCode::kUsage,
-                "--want changes a given configuration, limits search for one: give only one sort");
-  }
+int PlanSearch(PlanSetup& setup, const PlanFlags& flags, const std::string& name) {
   const Limits limits = LimitsOf(flags);
+  const Device device = setup.DeviceNamed(name, setup.HostConfigurations());
+  const SearchAnswer answer = Search(setup.evaluator(), device, SpaceOf(setup, flags, device), limits);
+  if (flags.json) {
+    SearchJson(setup.models(), device, limits, answer).Print();
+  } else {
+    Write(SearchText(setup.models(), device, limits, answer));
+  }
+  return 0;
+}
+
+// One line for each device: the best that keeps the limits there, or which limit cannot be kept.
+int PlanSearchMany(PlanSetup& setup, const PlanFlags& flags, const std::vector<std::string>& names) {
+  const Limits limits = LimitsOf(flags);
+  Table table({"<device", "<model", "<configuration", "tok/s", "first token", "memory", "perplexity*"});
   Json list = Json::Array();
   for (const std::string& name : names) {
     const Device device = setup.DeviceNamed(name, setup.HostConfigurations());
-    const SearchAnswer answer = Search(setup.evaluator(), device, SpaceOf(setup, flags, device), limits);
-    if (flags.json) {
-      Json json = SearchJson(setup.models(), device, limits, answer);
-      if (names.size() == 1) {
-        json.Print();
-        return 0;
-      }
-      list.Push(std::move(json));
+    Limits possible = limits;
+    std::optional<double>& memory = possible[LimitKind::kMemory];
+    if (memory) memory = std::min(*memory, device.usable_bytes());
+    if (possible[LimitKind::kWatts] && !device.watts && !device.chip) {
+      table.Add({name, "nobody knows its watts", "", "", "", "", ""});
       continue;
     }
-    Write(StrCat(SearchText(setup.models(), device, limits, answer), name == names.back() ? "" : "\n"));
+    const SearchAnswer answer = Search(setup.evaluator(), device, SpaceOf(setup, flags, device), possible);
+    if (flags.json) {
+      list.Push(SearchJson(setup.models(), device, possible, answer));
+      continue;
+    }
+    if (answer.ranked.empty()) {
+      table.Add({name, StrCat("infeasible: ", NameOf(*answer.tightest)), "", "", "", "", ""});
+      continue;
+    }
+    const Candidate& best = answer.ranked.front();
+    table.Add({name, setup.models()[best.configuration.model].name, ConfigurationText(best.configuration),
+               RateText(best.figures.tok_s), HumanSeconds(best.figures.ttft_s),
+               GigabyteText(best.figures.memory_bytes), Number(best.figures.perplexity, "%.3f")});
   }
-  if (flags.json) list.Print();
+  if (flags.json) {
+    list.Print();
+  } else {
+    Write(StrCat(
+        "The best that keeps the limits on each device (* expected, over 7 billion parameters in F16)\n",
+        table.ToText()));
+  }
   return 0;
 }
 
@@ -227,10 +252,17 @@ int Plan(const PlanFlags& flags) {
   }
   const std::vector<std::string> names = setup.DeviceNames();
   if (flags.rules) return PrintRules(setup, flags);
-  if (IsAny(LimitsOf(flags))) return PlanSearch(setup, flags, names);
+  if (IsAny(LimitsOf(flags))) {
+    if (!flags.want.empty()) {
+      throw Error(ErrorCode::kUsage,
+                  "--want changes a given configuration, limits search for one: give only one sort");
+    }
+    return names.size() == 1 ? PlanSearch(setup, flags, names.front()) : PlanSearchMany(setup, flags, names);
+  }
   if (names.size() == 1) return PlanOne(setup, flags);
-  if (!flags.want.empty())
+  if (!flags.want.empty()) {
     throw Error(ErrorCode::kUsage, "--want changes one device at a time: give one --device");
+  }
   return PlanMany(setup, flags, names);
 }
 
