@@ -72,7 +72,9 @@ std::vector<BusOp> BusProgram(const ChipDesign& design, Bytes& bytes, std::vecto
     const uint32_t address = bytes.Next2() % (design.arrays << 10);
     switch (flags % 8) {
       case 0: program.push_back({BusOp::Kind::kIdle, 0, address}); break;
-      case 1: program.push_back({BusOp::Kind::kWrite, (address & ~0x3ffu) | kAddressControl, address & 3}); break;
+      case 1:
+        program.push_back({BusOp::Kind::kWrite, (address & ~0x3ffu) | kAddressControl, address & 3});
+        break;
       case 2:
       case 3: program.push_back({BusOp::Kind::kRead, address}); break;
       default: program.push_back({BusOp::Kind::kWrite, address, flags * 0x01010101u});
@@ -84,7 +86,8 @@ std::vector<BusOp> BusProgram(const ChipDesign& design, Bytes& bytes, std::vecto
 std::vector<Beat> Stream(const ChipDesign& design, Bytes& bytes, std::vector<Stall>& stalls,
                          std::vector<Stall>& output_stalls) {
   std::vector<Beat> program;
-  const size_t width = std::max<size_t>(8, 4 * design.arrays * design.depth * std::max(design.rows, design.cols));
+  const size_t width =
+      std::max<size_t>(8, 4 * design.arrays * design.depth * std::max(design.rows, design.cols));
   for (uint64_t row = 0; !bytes.empty(); ++row) {
     const uint8_t flags = bytes.Next(), count = bytes.Next() % 40;
     AddStall(bytes, flags, program.size(), stalls);

@@ -26,7 +26,9 @@ std::string FitText(const Candidate& candidate) { return candidate.resident_shar
 
 void AddChange(Table& table, const Candidate& now, const Advised& one) {
   const Figures &f = one.after.figures, &g = now.figures;
-  table.Add({Joined(one.what), RateText(f.tok_s), GainText(g.tok_s, f.tok_s), HumanSeconds(f.ttft_s),
+  const uint32_t sequences = one.after.configuration.usage.batch;
+  table.Add({Joined(one.what), RateText(f.tok_s) + (sequences > 1 ? StrCat(" x ", sequences) : ""),
+             GainText(g.throughput_tok_s, f.throughput_tok_s), HumanSeconds(f.ttft_s),
              GigabyteText(f.memory_bytes), LossText(f.loss), FitText(one.after)});
 }
 
@@ -121,10 +123,19 @@ std::vector<const Candidate*> Thinned(std::vector<const Candidate*> front) {
 }  // namespace
 
 std::vector<const Advised*> Selected(const Candidate& now, std::span<const Advised> advised) {
+  constexpr double kStep = 1.5;    // times as fast: what another device should at least bring
   constexpr double kLeast = 0.02;  // below, a change is within any error
   std::map<std::vector<ChangeKind>, size_t> of_kind;
   std::vector<const Advised*> selected;
+  const Advised* next_device = nullptr;  // the slowest that is a step: of others only the fastest is shown
   for (const Advised& one : advised) {
+    const bool is_step = one.kinds[0] == ChangeKind::kDevice && one.after.resident_share >= 1 &&
+                         one.after.figures.tok_s >= kStep * now.figures.tok_s;
+    if (is_step) next_device = &one;  // they come fastest first
+  }
+  for (const Advised& one : advised) {
+    const bool is_device = one.kinds[0] == ChangeKind::kDevice;
+    if (is_device && &one != next_device && of_kind[one.kinds] > 0) continue;
     const Figures &f = one.after.figures, &g = now.figures;
     const auto differs = [](double a, double b) { return std::abs(a - b) > kLeast * b; };
     const bool gains = f.tok_s > g.tok_s * (1 + kLeast) ||
@@ -355,7 +366,8 @@ Json ViewJson(const PlanView& view) {
       .Set("error_band", p.error)
       .Set("efficiency_from", p.efficiency_from)
       .Set("energy", std::move(energy))
-      .Set("ppl_loss", view.figures.loss);
+      .Set("ppl_loss", view.figures.loss)
+      .Set("ppl_loss_from", view.loss_from);
   return json;
 }
 

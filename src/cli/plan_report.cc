@@ -173,6 +173,7 @@ std::string GigabyteText(double bytes) {
 std::string GainText(double before, double after) {
   const double ratio = after / before;
   if (std::abs(ratio - 1) < 0.005) return "same";
+  if (ratio >= 9.95) return Number(ratio, "%.0fx");
   return ratio >= 1.995 || ratio <= 0.5 ? Number(ratio, "%.2gx") : Number(100 * (ratio - 1), "%+.0f%%");
 }
 
@@ -219,7 +220,9 @@ std::string CommandText(const PlanView& view) {
 std::string ViewText(const PlanView& view) {
   const Usage& u = view.configuration.usage;
   const Prediction& p = view.prediction;
-  std::string loss = view.figures.loss == 0 ? "nothing" : PercentText(view.figures.loss) + " of perplexity";
+  std::string loss = view.figures.loss == 0
+                         ? "nothing"
+                         : PercentText(view.figures.loss) + StrCat(" of perplexity, as ", view.loss_from);
   std::string text =
       StrCat(Bold(StrCat(view.model, " (", ConfigurationText(view.configuration), ") on ", view.device.name)),
              ": ", view.device.title, "\n", BasisText(view), "\n\nMemory\n", MemoryText(view),

@@ -25,6 +25,7 @@ struct PlanView {
   Figures figures;
   MemoryPlan memory;
   EnergyOptions energy;
+  std::string loss_from;  // whose losses of number formats these are; "" where there is none
 };
 
 // Watts and what follows from them, at the clock and duty that were asked for; absent where nobody knows the

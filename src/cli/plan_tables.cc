@@ -32,7 +32,7 @@ int PrintSizes(const PlanFlags& asked) {
   for (const char* name : kSizeDevices) devices.push_back(setup.DeviceNamed(name, {}));
   std::vector<std::string> headings = {"<model", "<weights in", "weights", "with KV"};
   for (const Device& device : devices) {
-    headings.push_back(StrCat(device.name, " ", Number(device.memory_bytes.value / 1e9, "%.0f GB")));
+    headings.push_back(StrCat(device.name, " ", Number(device.memory_bytes.value / 0x1p30, "%.0f GiB")));
   }
   Table table(headings);
   Json list = Json::Array();

@@ -169,7 +169,11 @@ double ErrorBand(std::span<const Observation* const> rows) { return ErrorOf(rows
 
 Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::string_view recipe,
                          const PublishedTable& table) {
-  return EfficiencyFor(device, engine, recipe, table, [](const Observation&) { return true; });
+  const std::string key =
+      StrCat(device.name, "|", device.family, "|", NameOf(device.kind), "|", engine, "|", recipe);
+  return table.Remember(key, [&] {
+    return EfficiencyFor(device, engine, recipe, table, [](const Observation&) { return true; });
+  });
 }
 
 Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::string_view recipe,

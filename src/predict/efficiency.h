@@ -25,11 +25,11 @@ struct Efficiency {
   double memory_share = 0.6;   // of memory bandwidth, reading weights and KV
   double compute_share = 0.5;  // of the arithmetic peak, in products of many rows
   double decode_share = 0.1;   // of the peak for one row, in products of one row: unpacking a weight costs
-                              // more than multiplying it once
-  double op_s = 0;     // per operator of the step's list: a launch, a barrier
-  double error = 0.5;  // three of four rows took 1 - error to 1 + error times what was predicted
-  std::string from;    // "54 published rows of nvidia-gpu x llama.cpp x 4-bit"
-  uint32_t rows = 0;   // of measurements behind it; 0: assumed
+                               // more than multiplying it once
+  double op_s = 0;             // per operator of the step's list: a launch, a barrier
+  double error = 0.5;          // three of four rows took 1 - error to 1 + error times what was predicted
+  std::string from;            // "54 published rows of nvidia-gpu x llama.cpp x 4-bit"
+  uint32_t rows = 0;           // of measurements behind it; 0: assumed
 };
 
 // Multiply-adds counted twice: the rate of the arithmetic that programs use for weights of `type`. CPUs

@@ -10,7 +10,6 @@
 #include "graph/cost.h"
 #include "model/model.h"
 #include "model/shapes.h"
-#include "predict/efficiency.h"
 
 namespace edgewise {
 namespace {
@@ -271,6 +270,16 @@ const Observation& PublishedTable::Find(std::string_view id) const {
       std::ranges::find_if(observations_, [&](const Observation& o) { return o.row.id == id; });
   EDGEWISE_CHECK(found != observations_.end());
   return *found;
+}
+
+Efficiency PublishedTable::Remember(const std::string& key, FunctionRef<Efficiency()> make) const {
+  {
+    const std::lock_guard lock(memo_->mutex);
+    if (const auto found = memo_->known.find(key); found != memo_->known.end()) return found->second;
+  }
+  const Efficiency made = make();
+  const std::lock_guard lock(memo_->mutex);
+  return memo_->known.emplace(key, made).first->second;
 }
 
 }  // namespace edgewise

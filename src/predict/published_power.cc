@@ -95,9 +95,6 @@ Watts WattsFor(const Device& device, std::string_view engine, const PublishedTab
        [&](const Observation& o) { return family(o) && o.row.engine == engine; },
        {}},
       {device.family, family, {}},
-      {StrCat("any ", NameOf(device.kind)),
-       [&](const Observation& o) { return o.device.kind == device.kind; },
-       {}},
   };
   for (const PublishedEnergy& energy : table.energy()) {
     const Observation& o = table.Find(energy.speed);

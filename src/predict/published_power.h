@@ -18,8 +18,10 @@ struct Watts {
   uint32_t rows = 0;  // of measurements behind it; 0: the device's own figure as it is
 };
 // Of the whole machine, at the wall: the median of the device's own rows where there are kLeastRows; a figure
-// of its own that was measured; its rating by the first of these groups that has five rows: family x engine,
-// family, kind; else its rating as it is. Nobody knows without rows and without a figure.
+// of its own that was measured; its rating by its family x engine or its family, whichever first has five
+// rows; else its rating as it is. What a machine takes around the processor differs too much between
+// families. Above the rating of a processor, since the wall also feeds memory, fans and the power supply
+// itself. Nobody knows without rows and without a figure.
 Watts WattsFor(const Device& device, std::string_view engine, const PublishedTable& table);
 
 // Says what its maker says: of a figure that was measured while decoding, a fit would learn nothing.

@@ -35,7 +35,7 @@ void FewColumnsPanel(const MatMulArgs& a) {
   typename Panel::Columns x;
   alignas(64) float y[kFewColumns][kQuantPanelRows];
   const uint32_t blocks = a.k / kBlock32, tiles = (a.m + kQuantTileColumns - 1) / kQuantTileColumns;
-  LaneRows<Block> rows[kRowVectors] = {LaneRows<Block>(a, 0, kRowVectors), LaneRows<Block>(a, 1, kRowVectors)};
+  LaneRows<Block> rows[] = {LaneRows<Block>(a, 0, kRowVectors), LaneRows<Block>(a, 1, kRowVectors)};
   for (uint32_t step = 0; step < rows[0].steps(); ++step) {
     for (LaneRows<Block>& vector : rows) vector.Go(step);
     std::memset(y, 0, a.m * sizeof y[0]);
