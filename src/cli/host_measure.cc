@@ -187,7 +187,7 @@ AttentionSample AttentionOf(const Model& model, const Step& step, const Timing& 
 struct TypeSamples {
   std::vector<ProductSample> products;
   std::vector<double> element_bytes_s;
-  std::vector<OverheadSample> overheads;  // of steps of one row
+  std::vector<OverheadSample> waits;  // in no operator; parallel to products
 
   void Add(const Model& model, const Step& step, const Timing& timing, bool cached) {
     ProductSample sample = ProductsOf(model, step, timing);
@@ -200,10 +200,26 @@ struct TypeSamples {
       sample.seconds *= uneven;
       const double elements = seconds[static_cast<size_t>(OpClass::kElement)] * uneven;
       element_bytes_s.push_back(element_bytes / (elements * timing.pace));
-    } else if (step.rows == 1) {
-      overheads.push_back({static_cast<uint32_t>(step.groups.size()), timing.wall - timing.sum});
     }
+    waits.push_back({static_cast<uint32_t>(step.groups.size()), timing.wall - timing.sum});
     products.push_back(sample);
+  }
+
+  // Of steps of one row. What steps of few rows wait longer, at the barrier after their rows were rounded, is
+  // then put to their products.
+  Overhead TakeOverhead() {
+    std::vector<OverheadSample> single;
+    for (size_t i = 0; i < products.size(); ++i) {
+      if (products[i].rows == 1) single.push_back(waits[i]);
+    }
+    const Overhead overhead = FitOverhead(single);
+    for (size_t i = 0; i < products.size(); ++i) {
+      ProductSample& sample = products[i];
+      if (sample.cached || kernels::ShapeOf(sample.rows) != kernels::MatMulShape::kFew) continue;
+      const double foreseen = waits[i].groups * overhead.group_s + overhead.step_s;
+      sample.seconds += std::max(0.0, waits[i].seconds - foreseen);
+    }
+    return overhead;
   }
 };
 
@@ -337,9 +353,9 @@ TypeRates HostMeasurer::Products(DType type, uint32_t threads, double peak_ops_s
   run(CachedConfig(), kFew, 5 * kRounds, true);
 
   TypeRates rates;
+  const Overhead overhead = samples.TakeOverhead();
   rates.products = FitProducts(type, samples.products);
   rates.element_bytes_s = SpreadOf(samples.element_bytes_s).median;
-  const Overhead overhead = FitOverhead(samples.overheads);
   rates.group_s = overhead.group_s;
   rates.step_s = overhead.step_s;
   return rates;
