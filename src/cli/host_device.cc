@@ -113,13 +113,13 @@ void Store(const std::string& path, const Device& device) {
   }
 }
 
-// Measures again, twice at most, when other processes took much of the CPUs meanwhile; the quietest counts.
+// Measures once more when other processes took much of the CPUs meanwhile; the quieter counts.
 template <typename F>
 auto Quietly(F&& measure) {
   constexpr double kQuiet = 0.1;  // CPUs taken
   decltype(measure()) best;
   double least = INFINITY;
-  for (int attempt = 0; attempt < 3 && least > kQuiet; ++attempt) {
+  for (int attempt = 0; attempt < 2 && least > kQuiet; ++attempt) {
     const MachineState before = ReadMachineState();
     const Seconds start = Now();
     auto rates = measure();
