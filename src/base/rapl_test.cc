@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <fstream>
 
-
 namespace edgewise {
 namespace {
 
@@ -15,7 +14,8 @@ namespace fs = std::filesystem;
 class EnergyCounterTest : public testing::Test {
  protected:
   void SetUp() override {
-    root_ = fs::path(testing::TempDir()) / ("powercap-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
+    root_ = fs::path(testing::TempDir()) /
+            ("powercap-" + std::string(testing::UnitTest::GetInstance()->current_test_info()->name()));
     fs::remove_all(root_);
     fs::create_directories(root_ / "sys/class/powercap");
   }
@@ -26,7 +26,8 @@ class EnergyCounterTest : public testing::Test {
     fs::create_directories(folder);
     std::ofstream(folder / file) << text << "\n";
   }
-  void Zone(const std::string& zone, const std::string& name, const std::string& energy, const std::string& range) {
+  void Zone(const std::string& zone, const std::string& name, const std::string& energy,
+            const std::string& range) {
     Write(zone, "name", name);
     Write(zone, "energy_uj", energy);
     Write(zone, "max_energy_range_uj", range);

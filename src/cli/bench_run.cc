@@ -89,6 +89,7 @@ class Bench {
     for (const Work& work : sample.work_by_role) sample.work += work;
     sample.load_average = end.load_average;
     sample.stolen = end.stolen - state.stolen;
+    sample.others = end.others - state.others;
     return sample;
   }
 

@@ -65,6 +65,7 @@ struct BenchSample {
   kernels::Roof before, after;
   double load_average = 0;  // at its end
   Seconds stolen;           // of all CPUs, meanwhile
+  Seconds others;           // CPU time of other processes, meanwhile
   double joules = 0;        // of the CPU's packages (base/rapl.h); 0 where nothing counts them
 
   kernels::Roof near() const;  // the mean of before and after

@@ -69,7 +69,8 @@ std::array<ChipRun, kRoles> SimulateTest(const ChipDesign& design, const Model& 
   ForEachStep(model, test, options, [&](const Step& step) {
     std::vector<Chunk> chunks;
     for (const Sequence& s : step.sequences) {
-      chunks.push_back({.slot = s.slot, .tokens = std::span(tokens).first(s.rows), .logit_rows = s.logit_rows});
+      chunks.push_back(
+          {.slot = s.slot, .tokens = std::span(tokens).first(s.rows), .logit_rows = s.logit_rows});
     }
     engine.Run(chunks);
     progress.Show(++done, total);
@@ -84,10 +85,12 @@ std::array<ChipRun, kRoles> SimulateTest(const ChipDesign& design, const Model& 
 
 std::string ChipComparisonText(const ChipDesign& design, const std::string& model, const ChipComparison& c) {
   Table table({"<operator", "tiles", "predicted", "simulated", "diff %", "this machine", "chip / machine"});
-  const auto add = [&](const std::string& name, uint64_t tiles, double predicted, double simulated, double measured) {
+  const auto add = [&](const std::string& name, uint64_t tiles, double predicted, double simulated,
+                       double measured) {
     table.Add({name, tiles == 0 ? "-" : Grouped(tiles), HumanSeconds(predicted),
-               tiles == 0 ? "-" : HumanSeconds(simulated), tiles == 0 ? "-" : Difference(predicted, simulated),
-               HumanSeconds(measured), tiles == 0 ? "-" : Number(simulated / measured, "%.3g")});
+               tiles == 0 ? "-" : HumanSeconds(simulated),
+               tiles == 0 ? "-" : Difference(predicted, simulated), HumanSeconds(measured),
+               tiles == 0 ? "-" : Number(simulated / measured, "%.3g")});
   };
   uint64_t tiles = 0;
   double products = 0;
@@ -101,9 +104,11 @@ std::string ChipComparisonText(const ChipDesign& design, const std::string& mode
   }
   add("all products", tiles, c.predicted_products_s(), c.simulated_s(), products);
   const auto attention = static_cast<size_t>(Role::kAttention);
-  add("attention", 0, c.predicted.time.by_role[attention].seconds(), 0, MeasuredOf(c.measured, Role::kAttention));
+  add("attention", 0, c.predicted.time.by_role[attention].seconds(), 0,
+      MeasuredOf(c.measured, Role::kAttention));
   const double all = c.measured.median().elapsed.value();
-  return StrCat(model, ", ", c.measured.test.name(), ", on ", design.name, " at ", Number(design.clock_hz / 1e6, "%.4g"),
+  return StrCat(model, ", ", c.measured.test.name(), ", on ", design.name, " at ",
+                Number(design.clock_hz / 1e6, "%.4g"),
                 " MHz: predicted by its closed form, simulated tile by tile, measured on this machine (",
                 c.measured.test.threads, c.measured.test.threads == 1 ? " thread" : " threads", ", ",
                 HumanSeconds(all), " in all)\n", table.ToText());

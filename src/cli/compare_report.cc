@@ -49,8 +49,8 @@ ReportBar BarOf(const Comparison& c, bool measured) {
 
 BenchTable OperatorTable(const Comparison& c) {
   BenchTable table;
-  table.headings = {"<operator", "predicted ms", "measured ms", "diff %", "predicted share %", "measured share %",
-                    "points", "<bound"};
+  table.headings = {"<operator",         "predicted ms",     "measured ms", "diff %",
+                    "predicted share %", "measured share %", "points",      "<bound"};
   const auto add = [&](const std::string& name, double predicted, double measured, const std::string& bound) {
     const double all_predicted = c.predicted.seconds(), all_measured = c.measured.median().elapsed.value();
     const double points = 100 * (predicted / all_predicted - measured / all_measured);
@@ -68,20 +68,26 @@ BenchTable OperatorTable(const Comparison& c) {
   return table;
 }
 
-BenchTable TotalTable(const std::vector<ComparedModel>& models) {
+BenchTable TotalTable(std::span<const ComparedModel> models) {
   BenchTable table;
-  table.headings = {"<model", "<type", "<test", "threads", "predicted tok/s", "measured", "<min..max", "error %",
-                    "shares", "<bound", "<why"};
+  table.headings = {"<model",  "<type",  "<test",  "threads", "predicted tok/s", "measured", "<min..max",
+                    "error %", "shares", "<bound", "<why"};
   const bool energy = std::ranges::any_of(models, [](const ComparedModel& m) { return m.no_energy.empty(); });
   if (energy) table.headings.emplace_back("J/token");
   for (const ComparedModel& model : models) {
     for (const Comparison& c : model.tests) {
       const Spread seconds = c.measured_s();
-      std::vector<std::string> row = {
-          model.name, model.type, c.measured.test.name(), StrCat(c.measured.test.threads),
-          Rate(c.tok_s(c.predicted.seconds())), Rate(c.tok_s(seconds.median)),
-          StrCat(Rate(c.tok_s(seconds.max)), "..", Rate(c.tok_s(seconds.min))), Signed(c.speed_error()),
-          Number(100 * c.worst_share(), "%.1f"), BoundOf(c.predicted), c.Reason()};
+      std::vector<std::string> row = {model.name,
+                                      model.type,
+                                      c.measured.test.name(),
+                                      StrCat(c.measured.test.threads),
+                                      Rate(c.tok_s(c.predicted.seconds())),
+                                      Rate(c.tok_s(seconds.median)),
+                                      StrCat(Rate(c.tok_s(seconds.max)), "..", Rate(c.tok_s(seconds.min))),
+                                      Signed(c.speed_error()),
+                                      Number(100 * c.worst_share(), "%.1f"),
+                                      BoundOf(c.predicted),
+                                      c.Reason()};
       if (energy) {
         const auto joules = c.measured.joules_per_token();
         row.push_back(joules ? Rate(*joules) : "-");
@@ -97,7 +103,7 @@ struct Score {
   std::vector<double> errors, shares;
 };
 
-std::map<std::string, Score> ScoresOf(const std::vector<ComparedModel>& models) {
+std::map<std::string, Score> ScoresOf(std::span<const ComparedModel> models) {
   std::map<std::string, Score> scores;
   for (const ComparedModel& model : models) {
     for (const Comparison& c : model.tests) {
@@ -121,26 +127,28 @@ std::string PredictionText(const std::string& model, const std::vector<TestPredi
   table.headings = {"<model", "<test", "threads", "predicted tok/s", "ms", "<bound"};
   for (const TestPrediction& p : predictions) {
     table.rows.push_back({model, p.test.name(), StrCat(p.test.threads),
-                          Rate(static_cast<double>(p.test.tokens()) / p.seconds()), Rate(1e3 * p.seconds()), BoundOf(p)});
+                          Rate(static_cast<double>(p.test.tokens()) / p.seconds()), Rate(1e3 * p.seconds()),
+                          BoundOf(p)});
   }
   return table.ToText();
 }
 
-std::string ComparisonText(const std::vector<ComparedModel>& models, bool operators) {
+std::string ComparisonText(std::span<const ComparedModel> models, bool operators) {
   std::string out = TotalTable(models).ToText();
   out += "shares: the largest difference of an operator's share of the time, in points\n";
-  if (!models.front().no_energy.empty()) out += StrCat("no energy counter (", models.front().no_energy, "): model only\n");
+  if (!models.front().no_energy.empty())
+    out += StrCat("no energy counter (", models.front().no_energy, "): model only\n");
   if (!operators) return out;
   for (const ComparedModel& model : models) {
     for (const Comparison& c : model.tests) {
-      out += StrCat("\n", model.name, ", ", TestName(c.measured.test), ", the run of median time; ms of each thread\n",
-                    OperatorTable(c).ToText());
+      out += StrCat("\n", model.name, ", ", TestName(c.measured.test),
+                    ", the run of median time; ms of each thread\n", OperatorTable(c).ToText());
     }
   }
   return out;
 }
 
-std::string ScoreText(const std::vector<ComparedModel>& models) {
+std::string ScoreText(std::span<const ComparedModel> models) {
   std::string out;
   for (const auto& [kind, score] : ScoresOf(models)) {
     if (score.errors.size() < 3) continue;
@@ -198,19 +206,22 @@ Json ComparisonJson(const ComparedModel& model) {
   return json;
 }
 
-Report ComparisonReport(const Device& device, const std::vector<ComparedModel>& models,
+Report ComparisonReport(const Device& device, std::span<const ComparedModel> models,
                         const std::vector<MachineRoof>& roofs) {
   Report report;
   report.title = StrCat(models.front().name, " on ", device.title);
-  report.note = StrCat("Measured: medians of interleaved runs on this machine. Predicted beforehand from the rates "
-                       "of its kernels (",
-                       device.measured,
-                       ") and its roof, measured just before. A point is all operators of one role, of all threads; "
-                       "its height is what it reached, the lines are what the machine can do.");
+  report.note = StrCat(
+      "Measured: medians of interleaved runs on this machine. Predicted beforehand from the rates "
+      "of its kernels (",
+      device.measured,
+      ") and its roof, measured just before. A point is all operators of one role, of all threads; "
+      "its height is what it reached, the lines are what the machine can do.");
   for (const MachineRoof& roof : roofs) {
     const std::string threads = StrCat(roof.threads, roof.threads == 1 ? " thread" : " threads");
-    report.roofs.push_back({StrCat("8-bit integers, ", threads), roof.best.read_gb_s * 1e9, roof.best.int8_gops * 1e9});
-    report.roofs.push_back({StrCat("floats, ", threads), roof.best.read_gb_s * 1e9, roof.best.f32_gops * 1e9});
+    report.roofs.push_back(
+        {StrCat("8-bit integers, ", threads), roof.best.read_gb_s * 1e9, roof.best.int8_gops * 1e9});
+    report.roofs.push_back(
+        {StrCat("floats, ", threads), roof.best.read_gb_s * 1e9, roof.best.f32_gops * 1e9});
   }
   uint32_t color = 0;
   for (const ComparedModel& model : models) {
@@ -218,16 +229,19 @@ Report ComparisonReport(const Device& device, const std::vector<ComparedModel>& 
       const std::string name = models.size() == 1 ? TestName(c.measured.test)
                                                   : StrCat(model.name, ", ", TestName(c.measured.test));
       for (const bool measured : {true, false}) {
-        RoofSeries series = {.name = StrCat(name, measured ? ", measured" : ", predicted"), .hollow = !measured,
-                             .color = color, .points = {}};
+        RoofSeries series = {.name = StrCat(name, measured ? ", measured" : ", predicted"),
+                             .hollow = !measured,
+                             .color = color,
+                             .points = {}};
         for (const RoleComparison& role : c.roles) {
           const double seconds = measured ? role.measured_s : role.predicted_s;
           const auto flops = static_cast<double>(role.work.flops().value());
           const auto bytes = static_cast<double>(role.work.bytes.value());
           if (flops == 0 || bytes == 0 || seconds <= 0) continue;
-          series.points.push_back({NameOf(role.role), flops / bytes, flops / seconds,
-                                   PointNote(seconds, measured ? c.measured.median().elapsed.value() : c.predicted.seconds(),
-                                             role.bound)});
+          series.points.push_back(
+              {NameOf(role.role), flops / bytes, flops / seconds,
+               PointNote(seconds, measured ? c.measured.median().elapsed.value() : c.predicted.seconds(),
+                         role.bound)});
         }
         report.series.push_back(std::move(series));
       }
@@ -243,15 +257,16 @@ Report ComparisonReport(const Device& device, const std::vector<ComparedModel>& 
   for (const ComparedModel& model : models) {
     for (const Comparison& c : model.tests) {
       if (report.tiles.size() == 4) break;
-      report.tiles.push_back({StrCat(Rate(c.tok_s(c.measured_s().median)), " tok/s"),
-                              StrCat(model.name, ", ", TestName(c.measured.test), "; predicted ",
-                                     Rate(c.tok_s(c.predicted.seconds())), " (", Signed(c.speed_error()), "%)")});
+      report.tiles.push_back(
+          {StrCat(Rate(c.tok_s(c.measured_s().median)), " tok/s"),
+           StrCat(model.name, ", ", TestName(c.measured.test), "; predicted ",
+                  Rate(c.tok_s(c.predicted.seconds())), " (", Signed(c.speed_error()), "%)")});
     }
   }
   report.first = StrCat(models.front().name, " in ", models.front().type, " was predicted at ",
                         Rate(first.tok_s(first.predicted.seconds())), " and measured at ",
-                        Rate(first.tok_s(first.measured_s().median)), " tokens a second (", TestName(first.measured.test),
-                        "), bound by ", BoundOf(first.predicted), ".");
+                        Rate(first.tok_s(first.measured_s().median)), " tokens a second (",
+                        TestName(first.measured.test), "), bound by ", BoundOf(first.predicted), ".");
   report.memory = models.front().memory;
   return report;
 }

@@ -1,7 +1,7 @@
 // What `compare` found, as text, JSON and a page.
 #pragma once
 
-#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -24,13 +24,13 @@ struct ComparedModel {
 // The table of predictions, to be printed before anything is measured.
 std::string PredictionText(const std::string& model, const std::vector<TestPrediction>& predictions);
 // Totals of all tests; `operators`: each test by role too.
-std::string ComparisonText(const std::vector<ComparedModel>& models, bool operators);
+std::string ComparisonText(std::span<const ComparedModel> models, bool operators);
 // Median and worst errors by kind of test (decode, prefill); "" for fewer than three tests.
-std::string ScoreText(const std::vector<ComparedModel>& models);
+std::string ScoreText(std::span<const ComparedModel> models);
 Json ComparisonJson(const ComparedModel& model);
 
 // Rooflines of one number of threads: the device's own roof, for each arithmetic that the tests used.
-Report ComparisonReport(const Device& device, const std::vector<ComparedModel>& models,
+Report ComparisonReport(const Device& device, std::span<const ComparedModel> models,
                         const std::vector<MachineRoof>& roofs);
 
 }  // namespace edgewise

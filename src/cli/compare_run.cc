@@ -14,9 +14,9 @@ double SecondsOf(const BenchSample& sample, size_t role, uint32_t threads) {
   return sample.counters.by_role[role].busy.value() / threads;
 }
 
-std::string Signed(double share) {
-  return StrCat(share < 0 ? "" : "+", Number(100 * share, "%.1f"), "%");
-}
+constexpr double kNoticed = 0.1;  // CPUs that others take before they are blamed
+
+std::string Signed(double share) { return StrCat(share < 0 ? "" : "+", Number(100 * share, "%.1f"), "%"); }
 
 }  // namespace
 
@@ -111,9 +111,14 @@ std::string Comparison::Reason() const {
   const Spread seconds = measured_s();
   const double difference = predicted.seconds() - seconds.median;
   if (predicted.seconds() >= seconds.min && predicted.seconds() <= seconds.max) {
-    return StrCat("within the runs, which spread by ", Number(100 * (seconds.max / seconds.min - 1), "%.0f"), "%");
+    return StrCat("within the runs, which spread by ", Number(100 * (seconds.max / seconds.min - 1), "%.0f"),
+                  "%");
   }
   // What explains most of the difference: the roof that moved meanwhile, waiting, or an operator.
+  const double others = measured.median().others.value() / seconds.median;
+  if (others > kNoticed && difference < 0) {
+    return StrCat("other processes took ", Number(others, "%.1f"), " CPUs meanwhile");
+  }
   const double near = near_bytes_s();
   const double by_memory = predicted.time.total.spent(TimeBound::kMemory);
   const double by_roof = by_memory * (1 - roof_bytes_s / near);
@@ -126,18 +131,21 @@ std::string Comparison::Reason() const {
     by_role = own;
     most = &role;
   }
-  const auto explains = [&](double part) { return part * difference > 0 && std::abs(part) >= std::abs(difference) / 2; };
+  const auto explains = [&](double part) {
+    return part * difference > 0 && std::abs(part) >= std::abs(difference) / 2;
+  };
   if (explains(by_roof)) {
     return StrCat("memory gave ", Rate(near / 1e9), " GB/s beside the runs, ", Rate(roof_bytes_s / 1e9),
                   " when predicted");
   }
   if (explains(by_wait)) {
-    return StrCat("workers waited ", Number(100 * measured_wait_s / seconds.median, "%.0f"), "% of the time, ",
-                  Number(100 * predicted_wait_s / predicted.seconds(), "%.0f"), "% predicted");
+    return StrCat("workers waited ", Number(100 * measured_wait_s / seconds.median, "%.0f"),
+                  "% of the time, ", Number(100 * predicted_wait_s / predicted.seconds(), "%.0f"),
+                  "% predicted");
   }
   if (most == nullptr) return "spread over many operators";
-  return StrCat("most of it in ", NameOf(most->role), " (", NameOf(most->bound), "): ",
-                Signed(most->predicted_s / most->measured_s - 1), " time");
+  return StrCat("most of it in ", NameOf(most->role), " (", NameOf(most->bound),
+                "): ", Signed(most->predicted_s / most->measured_s - 1), " time");
 }
 
 }  // namespace edgewise

@@ -31,10 +31,10 @@ TestPrediction PredictTest(const OpPricer& pricer, const Model& model, const Ben
 // One role of a compared test. Seconds of the whole team.
 struct RoleComparison {
   Role role;
-  double predicted_s = 0, measured_s = 0;  // measured: the median run
+  double predicted_s = 0, measured_s = 0;          // measured: the median run
   double predicted_share = 0, measured_share = 0;  // of the whole time
-  TimeBound bound = TimeBound::kMemory;    // predicted
-  Work work;                               // counted while measuring
+  TimeBound bound = TimeBound::kMemory;            // predicted
+  Work work;                                       // counted while measuring
 };
 
 struct Comparison {
@@ -42,14 +42,15 @@ struct Comparison {
   BenchResult measured;
   std::vector<RoleComparison> roles;  // in the order of the step; those that take no time are left out
   double roof_bytes_s = 0;            // that the prediction took
-  double predicted_wait_s = 0, measured_wait_s = 0;  // neither in an operator: barriers, waking, the scheduler
+  double predicted_wait_s = 0,
+         measured_wait_s = 0;  // neither in an operator: barriers, waking, the scheduler
 
-  Spread measured_s() const;          // of the runs
+  Spread measured_s() const;  // of the runs
   double tok_s(double seconds) const;
-  double speed_error() const;         // predicted tokens a second over those measured, less 1
-  double near_bytes_s() const;        // the roof beside the median run
-  double worst_share() const;         // the largest difference of a role's share of time, as a fraction
-  std::string Reason() const;         // why they differ, in a line
+  double speed_error() const;   // predicted tokens a second over those measured, less 1
+  double near_bytes_s() const;  // the roof beside the median run
+  double worst_share() const;   // the largest difference of a role's share of time, as a fraction
+  std::string Reason() const;   // why they differ, in a line
 };
 // `roof_bytes_s`: what the prediction took.
 Comparison Compare(TestPrediction predicted, BenchResult measured, double roof_bytes_s);

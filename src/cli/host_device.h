@@ -26,9 +26,10 @@ HostRequest HostRequestFor(const Model& model);
 // for each instruction set that is forced. "" when neither variable is set (it is measured each time then).
 std::string HostFile();
 
-// Loads what is remembered (checking that it is of this CPU, program version and instruction set), measures what is
-// missing with a progress bar, remembers it. What cannot be read or written is said on stderr and measured again.
-// Throws Error(kLimit | kIo): no memory for the probes, interrupted; Error(kUsage) for threads that no team has.
+// Loads what is remembered (checking that it is of this CPU, program version and instruction set), measures
+// what is missing with a progress bar, remembers it. What cannot be read or written is said on stderr and
+// measured again. Throws Error(kLimit | kIo): no memory for the probes, interrupted; Error(kUsage) for
+// threads that no team has.
 Device HostDevice(const HostRequest& request);
 
 }  // namespace edgewise

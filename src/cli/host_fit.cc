@@ -10,8 +10,8 @@
 namespace edgewise {
 namespace {
 
-// Nearer to the arithmetic than this, a product in memory is taken to be bound by it: the longer of both times is
-// what the formula takes, and near their crossing what is measured is longer than either.
+// Nearer to the arithmetic than this, a product in memory is taken to be bound by it: the longer of both
+// times is what the formula takes, and near their crossing what is measured is longer than either.
 constexpr double kMemoryBound = 1.15;
 
 // Seconds per weight, medians by number of rows.
@@ -62,12 +62,12 @@ std::vector<ProductRate> FitProducts(DType type, std::span<const ProductSample> 
     double compute_s, share;
   };
   std::vector<Point> points;
-  const double share_of_one = std::min(times.memory_share.at(1), 1.0);
+  double share = std::min(times.memory_share.at(1), 1.0);
   for (const auto& [rows, streamed] : times.streamed) {
     const auto cached = times.cached.find(rows);
     const bool by_memory = cached != times.cached.end() && streamed > kMemoryBound * cached->second;
-    points.push_back({rows, by_memory ? cached->second : streamed,
-                      by_memory ? std::min(times.memory_share.at(rows), 1.0) : share_of_one});
+    if (by_memory) share = std::min(times.memory_share.at(rows), 1.0);
+    points.push_back({rows, by_memory ? cached->second : streamed, share});
   }
   std::vector<ProductRate> rates;
   for (size_t i = 0; i < points.size(); ++i) {

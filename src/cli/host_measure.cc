@@ -18,6 +18,8 @@ namespace edgewise {
 namespace {
 
 constexpr uint32_t kRounds = 3;
+// A slow machine has fewer rounds, and no steps that would take longer than half of this.
+constexpr double kBudgetSeconds = 2;
 // Weights in memory: far more than a core's own cache, and read in some 10 ms where memory is fast.
 constexpr uint64_t kStreamBytes = 256 << 20;
 constexpr uint32_t kContext = 1024;
@@ -56,8 +58,6 @@ uint32_t LayersFor(DType type, uint64_t bytes) {
   const uint64_t layer = ShapeOf(ProductConfig(2), type).weight_bytes() - one;
   return static_cast<uint32_t>(std::max<uint64_t>(1, bytes / layer));
 }
-
-bool IsElement(const Op& op) { return op.kind != OpKind::kMatMul && op.kind != OpKind::kAttention; }
 
 // A step that was run: how long all of it took, and each role, in seconds of the whole team.
 struct Timing {
@@ -121,6 +121,8 @@ class Probe {
   std::vector<TokenId> tokens_;
 };
 
+bool IsWithinBudget(Seconds start) { return Now() - start < Seconds(kBudgetSeconds); }
+
 enum class OpClass : uint8_t { kProduct, kAttention, kElement };
 inline constexpr size_t kOpClasses = 3;
 
@@ -171,7 +173,8 @@ AttentionSample AttentionOf(const Model& model, const Step& step, const Timing& 
     if (op.kind != OpKind::kAttention) continue;
     const AttentionShape& a = op.attention;
     const OpCost cost = CostOf(model, op, step);
-    const double bytes = static_cast<double>(KvRowBytes(a.k_type, a.head_dim) + KvRowBytes(a.v_type, a.head_dim));
+    const double bytes =
+        static_cast<double>(KvRowBytes(a.k_type, a.head_dim) + KvRowBytes(a.v_type, a.head_dim));
     sample.kv_values += static_cast<double>(cost.kv_read.value()) / bytes * 2 * a.head_dim;
     sample.macs += static_cast<double>(cost.flops.value()) / 4;
   }
@@ -211,7 +214,8 @@ struct TypeSamples {
 }  // namespace
 
 ProbeModel::ProbeModel(DType type)
-    : model(ShapeOf(ProductConfig(LayersFor(type, kStreamBytes)), type)), memory(model.PlaceWeights(nullptr)) {
+    : model(ShapeOf(ProductConfig(LayersFor(type, kStreamBytes)), type)),
+      memory(model.PlaceWeights(nullptr)) {
   FillRandom(model, memory.data());
 }
 
@@ -255,7 +259,8 @@ TypeRates HostMeasurer::Products(DType type, uint32_t threads, Tick tick) {
     const Model model = impl_->Make(ProductConfig(LayersFor(type, kStreamBytes)), type);
     Probe probe(model, threads, DType::kF16);
     double before = impl_->ReadBytes(threads, model.weight_bytes());
-    for (uint32_t round = 0; round < kRounds; ++round) {
+    const Seconds start = Now();
+    for (uint32_t round = 0; round < kRounds && (round == 0 || IsWithinBudget(start)); ++round) {
       const size_t first = samples.products.size();
       probe.Run(1, 0);  // the workers are awake, and what the probe of the roof read is out of the caches
       for (const uint32_t rows : kFew) {
@@ -270,13 +275,17 @@ TypeRates HostMeasurer::Products(DType type, uint32_t threads, Tick tick) {
       before = after;
     }
   }
-  const auto run = [&](const ModelConfig& config, std::span<const uint32_t> rows, uint32_t rounds, bool cached) {
+  const auto run = [&](const ModelConfig& config, std::span<const uint32_t> rows, uint32_t rounds,
+                       bool cached) {
     const Model model = impl_->Make(config, type);
     Probe probe(model, threads, DType::kF16);
-    probe.Run(rows.front(), 0);
-    for (uint32_t round = 0; round < rounds; ++round) {
+    double row_s = probe.Run(rows.front(), 0).wall / rows.front();
+    const Seconds start = Now();
+    for (uint32_t round = 0; round < rounds && (round == 0 || IsWithinBudget(start)); ++round) {
       for (const uint32_t m : rows) {
+        if (m > rows.front() && m * row_s > kBudgetSeconds / 2) break;
         const Timing timing = probe.Run(m, 0);
+        row_s = timing.wall / m;
         samples.Add(model, probe.step(), timing, cached);
         tick();
       }
@@ -299,13 +308,17 @@ TypeRates HostMeasurer::Products(DType type, uint32_t threads, Tick tick) {
 }
 
 std::vector<AttentionRate> HostMeasurer::Attention(DType kv_type, uint32_t threads, Tick tick) {
-  static constexpr std::pair<uint32_t, uint32_t> kRuns[] = {  // rows, depth
-      {128, 0}, {1, 128}, {kBatch, kBatch}, {1, kContext - 1}};
+  static constexpr std::pair<uint32_t, uint32_t> kRuns[] = {// rows, depth
+                                                            {128, 0},
+                                                            {1, 128},
+                                                            {kBatch, kBatch},
+                                                            {1, kContext - 1}};
   std::vector<AttentionSample> samples;
   for (const uint32_t group : {1u, 8u}) {
     const Model model = impl_->Make(AttentionConfig(group), DType::kF32);
     Probe probe(model, threads, kv_type);
-    for (uint32_t round = 0; round <= kRounds; ++round) {
+    const Seconds start = Now();
+    for (uint32_t round = 0; round <= kRounds && (round < 2 || IsWithinBudget(start)); ++round) {
       for (const auto& [rows, depth] : kRuns) {
         const Timing timing = probe.Run(rows, depth);
         if (round > 0) samples.push_back(AttentionOf(model, probe.step(), timing));

@@ -1,8 +1,9 @@
 // Measures what this machine's kernels reach, by running the engine on small models with random weights.
 //
-// Two models of one shape that no published model has: one of a few hundred MiB, whose weights come from memory
-// as those of real models do, and one that stays in a core's own cache, which shows the arithmetic alone. All
-// times are of roles (EngineOptions::profile), medians of rounds; the roofs are probed between the rounds.
+// Two models of one shape that no published model has: one of a few hundred MiB, whose weights come from
+// memory as those of real models do, and one that stays in a core's own cache, which shows the arithmetic
+// alone. All times are of roles (EngineOptions::profile), medians of rounds; the roofs are probed between the
+// rounds.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +25,8 @@ struct TypeRates {
   double element_bytes_s = 0, group_s = 0, step_s = 0;
 };
 
-// The model of weights in memory that the rates of a type are fitted on. Does not move: the model reads the memory.
+// The model of weights in memory that the rates of a type are fitted on. Does not move: the model reads the
+// memory.
 struct ProbeModel {
   explicit ProbeModel(DType type);
 

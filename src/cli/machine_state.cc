@@ -2,8 +2,10 @@
 
 #include <sched.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
 #include <sstream>
 
@@ -57,11 +59,17 @@ MachineState ReadMachineState() {
   // "cpu user nice system idle iowait irq softirq steal ...", in ticks.
   std::ifstream stat("/proc/stat");
   std::string label;
-  uint64_t ticks = 0;
+  std::array<uint64_t, 8> ticks{};
   stat >> label;
-  for (int i = 0; i < 8; ++i) stat >> ticks;
+  for (uint64_t& count : ticks) stat >> count;
   if (stat && label == "cpu") {
-    state.stolen = Seconds(static_cast<double>(ticks) / static_cast<double>(sysconf(_SC_CLK_TCK)));
+    const auto tick = static_cast<double>(sysconf(_SC_CLK_TCK));
+    const uint64_t busy = ticks[0] + ticks[1] + ticks[2] + ticks[5] + ticks[6];
+    timespec own{};
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &own);
+    state.others = Seconds(static_cast<double>(busy) / tick - static_cast<double>(own.tv_sec) -
+                           static_cast<double>(own.tv_nsec) * 1e-9);
+    state.stolen = Seconds(static_cast<double>(ticks[7]) / tick);
   }
   return state;
 }

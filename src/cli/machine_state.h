@@ -14,6 +14,7 @@ namespace edgewise {
 struct MachineState {
   double load_average = 0;  // runnable threads, over the last minute
   Seconds stolen{0};  // CPU time since boot that a hypervisor gave to others, all CPUs together
+  Seconds others{0};  // CPU time since boot of all other processes; two readings differ to 10 ms a CPU
 };
 MachineState ReadMachineState();
 

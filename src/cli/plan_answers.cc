@@ -24,33 +24,11 @@ std::string LossText(double loss) { return loss < 5e-5 ? "none" : PercentText(lo
 
 std::string FitText(const Candidate& candidate) { return candidate.resident_share < 1 ? "pages" : ""; }
 
-// At most so many of a kind, and of all; nothing that changes nothing.
-std::vector<const Advised*> Selected(const Candidate& now, std::span<const Advised> advised) {
-  constexpr double kLeast = 0.02;  // below, a change is within any error
-  std::map<std::vector<ChangeKind>, size_t> of_kind;
-  std::vector<const Advised*> selected;
-  for (const Advised& one : advised) {
-    const Figures &f = one.after.figures, &g = now.figures;
-    const auto differs = [](double a, double b) { return std::abs(a - b) > kLeast * b; };
-    const bool gains = f.tok_s > g.tok_s * (1 + kLeast) ||
-                       f.throughput_tok_s > g.throughput_tok_s * (1 + kLeast) ||
-                       f.ttft_s < g.ttft_s * (1 - kLeast) || f.memory_bytes < g.memory_bytes * (1 - kLeast) ||
-                       f.loss < g.loss - 0.001;
-    if (!gains ||
-        !(differs(f.tok_s, g.tok_s) || differs(f.ttft_s, g.ttft_s) ||
-          differs(f.memory_bytes, g.memory_bytes) || differs(f.throughput_tok_s, g.throughput_tok_s))) {
-      continue;
-    }
-    if (of_kind[one.kinds]++ >= kMostOfKind) continue;
-    selected.push_back(&one);
-    if (selected.size() == kMostAdvice) break;
-  }
-  return selected;
-}
-
 void AddChange(Table& table, const Candidate& now, const Advised& one) {
   const Figures &f = one.after.figures, &g = now.figures;
-  table.Add({Joined(one.what), RateText(f.tok_s), GainText(g.tok_s, f.tok_s), HumanSeconds(f.ttft_s),
+  const uint32_t sequences = one.after.configuration.usage.batch;
+  table.Add({Joined(one.what), RateText(f.tok_s) + (sequences > 1 ? StrCat(" x ", sequences) : ""),
+             GainText(g.throughput_tok_s, f.throughput_tok_s), HumanSeconds(f.ttft_s),
              GigabyteText(f.memory_bytes), LossText(f.loss), FitText(one.after)});
 }
 
@@ -143,6 +121,38 @@ std::vector<const Candidate*> Thinned(std::vector<const Candidate*> front) {
 }
 
 }  // namespace
+
+std::vector<const Advised*> Selected(const Candidate& now, std::span<const Advised> advised) {
+  constexpr double kStep = 1.5;    // times as fast: what another device should at least bring
+  constexpr double kLeast = 0.02;  // below, a change is within any error
+  std::map<std::vector<ChangeKind>, size_t> of_kind;
+  std::vector<const Advised*> selected;
+  const Advised* next_device = nullptr;  // the slowest that is a step: of others only the fastest is shown
+  for (const Advised& one : advised) {
+    const bool is_step = one.kinds[0] == ChangeKind::kDevice && one.after.resident_share >= 1 &&
+                         one.after.figures.tok_s >= kStep * now.figures.tok_s;
+    if (is_step) next_device = &one;  // they come fastest first
+  }
+  for (const Advised& one : advised) {
+    const bool is_device = one.kinds[0] == ChangeKind::kDevice;
+    if (is_device && &one != next_device && of_kind[one.kinds] > 0) continue;
+    const Figures &f = one.after.figures, &g = now.figures;
+    const auto differs = [](double a, double b) { return std::abs(a - b) > kLeast * b; };
+    const bool gains = f.tok_s > g.tok_s * (1 + kLeast) ||
+                       f.throughput_tok_s > g.throughput_tok_s * (1 + kLeast) ||
+                       f.ttft_s < g.ttft_s * (1 - kLeast) || f.memory_bytes < g.memory_bytes * (1 - kLeast) ||
+                       f.loss < g.loss - 0.001;
+    if (!gains ||
+        !(differs(f.tok_s, g.tok_s) || differs(f.ttft_s, g.ttft_s) ||
+          differs(f.memory_bytes, g.memory_bytes) || differs(f.throughput_tok_s, g.throughput_tok_s))) {
+      continue;
+    }
+    if (of_kind[one.kinds]++ >= kMostOfKind) continue;
+    selected.push_back(&one);
+    if (selected.size() == kMostAdvice) break;
+  }
+  return selected;
+}
 
 std::string FigureText(LimitKind kind, double value) {
   switch (kind) {
@@ -356,7 +366,8 @@ Json ViewJson(const PlanView& view) {
       .Set("error_band", p.error)
       .Set("efficiency_from", p.efficiency_from)
       .Set("energy", std::move(energy))
-      .Set("ppl_loss", view.figures.loss);
+      .Set("ppl_loss", view.figures.loss)
+      .Set("ppl_loss_from", view.loss_from);
   return json;
 }
 

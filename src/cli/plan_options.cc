@@ -59,6 +59,7 @@ void PlanFlags::AddTo(Flags& flags) {
   flags.Add("--acceptance", acceptance, "P", "probability that a proposed token is right: an assumption");
   flags.Add("--prefix", prefix, "N", "tokens of the prompt whose KV is kept from before");
   flags.Add("--window", window, "N", "attention to the last N positions; 0: as the model has it");
+  flags.AddSwitch("--cold", cold, "count reading the weights from storage into the first token");
   flags.Group("Limits: search for what keeps them");
   flags.Add("--mem", memory, "SIZE", "memory at most, 4G");
   flags.Add("--ttft", ttft, "TIME", "time to the first token at most, 500ms");

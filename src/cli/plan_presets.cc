@@ -24,6 +24,19 @@ constexpr auto kAtCeilings = [](const Device&, std::string_view) {
   return options;
 };
 
+// Prices at the peaks of a device: what no program can exceed.
+class Ceilings {
+ public:
+  explicit Ceilings(const PlanSetup& setup)
+      : memory_([&setup](const Model& model, const Usage& usage) { return setup.NeedFor(model, usage); }),
+        evaluator_(setup.models(), memory_, kAtCeilings) {}
+  Evaluator& evaluator() { return evaluator_; }
+
+ private:
+  std::function<MemoryNeed(const Model&, const Usage&)> memory_;
+  Evaluator evaluator_;
+};
+
 Space SpaceOf(const Scenario& scenario, PlanSetup& setup, const Device& device) {
   Space space;
   space.base = scenario.usage();
@@ -31,11 +44,9 @@ Space SpaceOf(const Scenario& scenario, PlanSetup& setup, const Device& device) 
   if (*scenario.models != '\0') {
     space.models = {named(scenario.models)};
   } else {
-    for (const std::string_view name : ShapeNames()) space.models.push_back(setup.IndexOf(std::string(name)));
+    space.models = DistinctModels(setup.models());
   }
   space.recipes = setup.RecipesOn(device, space.models.front());
-  std::erase(space.recipes, "F32");
-  std::erase(space.recipes, "BF16");
   for (const DType type : {DType::kF16, DType::kQ8_0, DType::kQ4_0}) space.kv_types.push_back({type, type});
   space.batches = {scenario.sequences};
   space.chunks = {64, 512};
@@ -71,9 +82,8 @@ int PrintScenario(const Scenario& scenario, const PlanFlags& asked) {
   const Device device =
       ceiling ? DocumentsPhone()
               : setup.DeviceNamed(flags.device.value_or(scenario.device), setup.HostConfigurations());
-  const auto memory = [&](const Model& model, const Usage& usage) { return setup.NeedFor(model, usage); };
-  Evaluator ideal(setup.models(), memory, kAtCeilings);
-  Evaluator& evaluator = ceiling ? ideal : setup.evaluator();
+  Ceilings ceilings(setup);
+  Evaluator& evaluator = ceiling ? ceilings.evaluator() : setup.evaluator();
 
   Limits limits = scenario.limits();
   const Limits given = LimitsOf(flags);
@@ -81,6 +91,8 @@ int PrintScenario(const Scenario& scenario, const PlanFlags& asked) {
     if (given.most[i]) limits.most[i] = given.most[i];
   }
   std::string note;
+  // What the system keeps for itself is no model's.
+  if (std::optional<double>& most = limits[LimitKind::kMemory]) most = std::min(*most, device.usable_bytes());
   if (limits[LimitKind::kWatts] && !device.watts && !device.chip) {
     limits[LimitKind::kWatts].reset();
     note = StrCat("Nobody knows the watts of ", device.name, ": that limit is left out.\n");
@@ -148,7 +160,7 @@ Device OnlyBandwidth(double bytes_s) {
   device.name = "100-gb-s";
   device.title = "a memory of 100 GB/s, arithmetic without end";
   device.int8_ops_s->value = device.f16_ops_s->value = device.f32_ops_s->value = 1e18;
-  device.memory_bytes.value = device.free_bytes->value = 64e9;
+  device.memory_bytes.value = 64e9;
   device.memory_bytes_s.value = bytes_s;
   return device;
 }
@@ -158,8 +170,8 @@ int Exercise2(const PlanFlags& asked) {
   flags.model = "llama2-7b";
   PlanSetup setup(flags);
   const Device device = OnlyBandwidth(100e9);
-  const auto memory = [&](const Model& model, const Usage& usage) { return setup.NeedFor(model, usage); };
-  Evaluator evaluator(setup.models(), memory, kAtCeilings);
+  Ceilings ceilings(setup);
+  Evaluator& evaluator = ceilings.evaluator();
   const double theirs = device.memory_bytes_s.value / 7e9;  // the document's premise: 7 GB
   Table table({"<our 7B (llama2-7b, every byte counted)", "tok/s"});
   Json ours = Json::Array();
@@ -237,9 +249,9 @@ int Exercise6(const PlanFlags& asked) {
   flags.model = "llama2-7b";
   PlanSetup setup(flags);
   Device device = DocumentsPhone();
-  device.memory_bytes.value = device.free_bytes->value = 16e9;
-  const auto memory = [&](const Model& model, const Usage& usage) { return setup.NeedFor(model, usage); };
-  Evaluator evaluator(setup.models(), memory, kAtCeilings);
+  device.memory_bytes.value = 16e9;
+  Ceilings ceilings(setup);
+  Evaluator& evaluator = ceilings.evaluator();
   Configuration base = {.model = setup.IndexOf("llama2-7b"), .recipe = "F16"};
   base.usage.prompt = base.usage.generate = 128;
   struct Case {

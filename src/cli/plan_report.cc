@@ -17,17 +17,6 @@ std::string WithProvenance(const Figure& figure) {
   return StrCat(NameOf(figure.from), figure.source.empty() ? "" : StrCat(", ", figure.source));
 }
 
-// How much a prediction is worth, and why.
-std::string BasisText(const PlanView& view) {
-  const Device& d = view.device;
-  if (d.chip) return "priced by the closed form of its design, which equals the simulator's cycles";
-  if (d.is_measured()) {
-    return StrCat("predicted from this machine's own kernels, measured ", d.measured,
-                  view.prediction.threads > 0 ? StrCat(", ", view.prediction.threads, " threads") : "");
-  }
-  return StrCat("predicted: peaks by efficiencies of ", view.prediction.efficiency_from);
-}
-
 std::string MemoryText(const PlanView& view) {
   const MemoryPlan& m = view.memory;
   const Usage& u = view.configuration.usage;
@@ -143,6 +132,16 @@ std::string EnergyText(const PlanView& view) {
 
 }  // namespace
 
+std::string BasisText(const PlanView& view) {
+  const Device& d = view.device;
+  if (d.chip) return "priced by the closed form of its design, which equals the simulator's cycles";
+  if (d.is_measured()) {
+    return StrCat("predicted from this machine's own kernels, measured ", d.measured,
+                  view.prediction.threads > 0 ? StrCat(", ", view.prediction.threads, " threads") : "");
+  }
+  return StrCat("predicted: peaks by efficiencies of ", view.prediction.efficiency_from);
+}
+
 std::optional<EnergyFigures> EnergyOf(const PlanView& view) {
   const Prediction& p = view.prediction;
   if (p.watts <= 0) return std::nullopt;
@@ -174,6 +173,7 @@ std::string GigabyteText(double bytes) {
 std::string GainText(double before, double after) {
   const double ratio = after / before;
   if (std::abs(ratio - 1) < 0.005) return "same";
+  if (ratio >= 9.95) return Number(ratio, "%.0fx");
   return ratio >= 1.995 || ratio <= 0.5 ? Number(ratio, "%.2gx") : Number(100 * (ratio - 1), "%+.0f%%");
 }
 
@@ -220,7 +220,9 @@ std::string CommandText(const PlanView& view) {
 std::string ViewText(const PlanView& view) {
   const Usage& u = view.configuration.usage;
   const Prediction& p = view.prediction;
-  std::string loss = view.figures.loss == 0 ? "nothing" : PercentText(view.figures.loss) + " of perplexity";
+  std::string loss = view.figures.loss == 0
+                         ? "nothing"
+                         : PercentText(view.figures.loss) + StrCat(" of perplexity, as ", view.loss_from);
   std::string text =
       StrCat(Bold(StrCat(view.model, " (", ConfigurationText(view.configuration), ") on ", view.device.name)),
              ": ", view.device.title, "\n", BasisText(view), "\n\nMemory\n", MemoryText(view),

@@ -25,6 +25,7 @@ struct PlanView {
   Figures figures;
   MemoryPlan memory;
   EnergyOptions energy;
+  std::string loss_from;  // whose losses of number formats these are; "" where there is none
 };
 
 // Watts and what follows from them, at the clock and duty that were asked for; absent where nobody knows the
@@ -46,9 +47,13 @@ std::string ConfigurationText(const Configuration& configuration);
 // The commands that make (for shapes) and run it.
 std::string CommandText(const PlanView& view);
 
+// How much the prediction is worth, and why.
+std::string BasisText(const PlanView& view);
 std::string ViewText(const PlanView& view);
 Json ViewJson(const PlanView& view);
 
+// What is worth showing: at most so many of a kind, and of all; nothing that changes nothing.
+std::vector<const Advised*> Selected(const Candidate& now, std::span<const Advised> advised);
 std::string AdviceText(const Candidate& now, std::span<const Advised> advised);
 Json AdviceJson(const Candidate& now, std::span<const Advised> advised);
 std::string LeastChangeText(const Limits& want, const LeastChange& answer);

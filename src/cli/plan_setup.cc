@@ -51,18 +51,11 @@ PlanSetup::PlanSetup(const PlanFlags& flags)
   } else if (flags.model && !LooksLikeFile(*flags.model)) {
     ShapeNamed(*flags.model);  // names the nearest where there is none
     named_ = IndexOf(*flags.model);
-  } else if (flags.model || !IsAny(LimitsOf(flags))) {
+  } else if (flags.model || flags.rules || !IsAny(LimitsOf(flags))) {
     AddFile(ModelPath(flags.model));
   }
   memory_ = [this](const Model& model, const Usage& usage) { return NeedFor(model, usage); };
-  options_ = [this](const Device& device, std::string_view recipe) {
-    PredictOptions options;
-    if (device.is_measured() || device.chip) return options;
-    options.efficiency = EfficiencyFor(device, kPublishedEngine, recipe, published_);
-    const Watts watts = WattsFor(device, kPublishedEngine, published_);
-    if (device.watts && watts.watts > 0) options.watts_share = watts.watts / device.watts->value;
-    return options;
-  };
+  options_ = [this](const Device& device, std::string_view recipe) { return OptionsFor(device, recipe); };
   evaluator_ = std::make_unique<Evaluator>(models_, memory_, options_);
 }
 
@@ -73,6 +66,22 @@ void PlanSetup::AddFile(const std::string& path) {
   std::string name = std::filesystem::path(path).filename().string();
   models_.push_back({std::move(name), shape, file_model_.get(), WeightTypeOf(*file_, *file_model_)});
   named_ = static_cast<uint32_t>(models_.size() - 1);
+}
+
+PredictOptions PlanSetup::OptionsFor(const Device& device, std::string_view recipe) {
+  if (device.is_measured() || device.chip) {
+    PredictOptions options;
+    options.include_load = flags_.cold;
+    return options;
+  }
+  const auto [at, is_new] = known_options_.try_emplace({device.name, std::string(recipe)});
+  PredictOptions& options = at->second;
+  if (!is_new) return options;
+  options.include_load = flags_.cold;
+  options.efficiency = EfficiencyFor(device, kPublishedEngine, recipe, published_);
+  const Watts watts = WattsFor(device, kPublishedEngine, published_);
+  if (device.watts && watts.watts > 0) options.watts_share = watts.watts / device.watts->value;
+  return options;
 }
 
 MemoryNeed PlanSetup::NeedFor(const Model& model, const Usage& usage) const {
@@ -139,6 +148,7 @@ std::vector<std::string> PlanSetup::DeviceNames() const {
 std::vector<std::string> PlanSetup::RecipesOn(const Device& device, uint32_t model) {
   std::vector<std::string> recipes;
   for (const Recipe& recipe : AllRecipes()) {
+    if (recipe.base == DType::kF32 || recipe.base == DType::kBF16) continue;
     if (device.is_measured()) {
       const auto measured = [&](const Weight& weight) {
         const auto& products = device.teams[0].products;

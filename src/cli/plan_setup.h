@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,7 +51,8 @@ class PlanSetup {
   // The file that a configuration is, "" for shapes.
   std::string FileOf(const Configuration& configuration) const;
 
-  // Recipes whose tensor types the device can be priced with: of a machine those that were measured.
+  // Recipes whose tensor types the device can be priced with: of a machine those that were measured. Without
+  // F32 and BF16, which are no better than F16 here and no smaller.
   std::vector<std::string> RecipesOn(const Device& device, uint32_t model);
 
   MemoryNeed NeedFor(const Model& model, const Usage& usage) const;
@@ -58,6 +60,7 @@ class PlanSetup {
 
  private:
   void AddFile(const std::string& path);
+  PredictOptions OptionsFor(const Device& device, std::string_view recipe);
   uint32_t Threads() const;  // whose buffers memory is planned for
 
   const PlanFlags flags_;
@@ -67,6 +70,8 @@ class PlanSetup {
   std::unique_ptr<Model> file_model_;
   std::vector<ModelChoice> models_;
   std::optional<uint32_t> named_;
+  std::map<std::pair<std::string, std::string>, PredictOptions>
+      known_options_;  // by device and recipe: fits take time
   std::function<MemoryNeed(const Model&, const Usage&)> memory_;
   std::function<PredictOptions(const Device&, std::string_view)> options_;
   std::unique_ptr<Evaluator> evaluator_;

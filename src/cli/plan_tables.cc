@@ -21,7 +21,7 @@ namespace {
 // The models and precisions of the documents' lost table, and the devices that they name with it.
 constexpr const char* kSizes[] = {"llama1-7b", "llama1-13b", "llama1-33b", "llama1-65b"};
 constexpr const char* kPrecisions[] = {"F16", "Q8_0", "Q4_0"};
-constexpr const char* kSizeDevices[] = {"a100", "rtx-4090", "m2-max", "m2-pro", "m1", "rpi4"};
+constexpr const char* kSizeDevices[] = {"a100-pcie", "rtx-4090", "m2-max", "m2-pro", "m1", "rpi4"};
 
 int PrintSizes(const PlanFlags& asked) {
   PlanFlags flags = asked;
@@ -32,7 +32,7 @@ int PrintSizes(const PlanFlags& asked) {
   for (const char* name : kSizeDevices) devices.push_back(setup.DeviceNamed(name, {}));
   std::vector<std::string> headings = {"<model", "<weights in", "weights", "with KV"};
   for (const Device& device : devices) {
-    headings.push_back(StrCat(device.name, " ", Number(device.memory_bytes.value / 1e9, "%.0f GB")));
+    headings.push_back(StrCat(device.name, " ", Number(device.memory_bytes.value / 0x1p30, "%.0f GiB")));
   }
   Table table(headings);
   Json list = Json::Array();

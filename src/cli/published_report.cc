@@ -24,14 +24,17 @@ std::string Three(double value) { return Number(value, "%.3g"); }
 
 std::string TextOf(const std::string& path) { return ReadNamedFile(path, kMostPublishedBytes, "table"); }
 
+// "-" where a figure would only repeat what is assumed.
 std::string ClassesText(const SpeedScores& scores) {
-  Table table({"<class", "rows", "median error", "memory", "many rows", "one row", "us/op", "band"});
+  Table table(
+      {"<class", "rows", "devices", "median error", "bandwidth", "many rows", "one row", "us/op", "band"});
   for (const SpeedClass& one : scores.classes) {
     if (!one.scored) continue;
     const Efficiency& e = one.efficiency;
-    table.Add({one.name, StrCat(one.rows), Percent(one.median), Percent(e.memory_share),
-               Percent(e.compute_share), Percent(e.decode_share), Number(1e6 * e.op_s, "%.1f"),
-               Percent(e.error)});
+    table.Add({one.name, StrCat(one.rows), StrCat(one.devices), Percent(one.median), Percent(e.memory_share),
+               one.prefill_rows == 0 ? "-" : Percent(e.compute_share),
+               e.decode_share == e.compute_share && one.prefill_rows == 0 ? "-" : Percent(e.decode_share),
+               e.op_s == 0 ? "-" : Number(1e6 * e.op_s, "%.1f"), one.devices == 1 ? "-" : Percent(e.error)});
   }
   return table.ToText();
 }
@@ -43,7 +46,7 @@ std::string WhyUnscored(const SpeedScore& score) {
 
 std::string RowsText(const SpeedScores& scores) {
   Table table({"<row", "<device", "<engine", "<model", "<type", "threads", "tok/s", "predicted", "error",
-               "no such device", "<"});
+               "device unseen", "<"});
   for (const SpeedScore& score : scores.rows) {
     const PublishedSpeed& row = score.row->row;
     table.Add({row.id, row.variant.empty() ? row.device : StrCat(row.device, " ", row.variant), row.engine,
@@ -57,7 +60,7 @@ std::string RowsText(const SpeedScores& scores) {
 
 std::string EnergyText(const EnergyScores& scores) {
   Table table({"<row", "<device", "<engine", "<model", "<where", "W", "predicted", "J/token", "predicted",
-               "error", "no such device", "<"});
+               "error", "device unseen", "<"});
   for (const EnergyScore& score : scores.rows) {
     const PublishedSpeed& row = score.row->row;
     std::string why;
@@ -82,8 +85,10 @@ void PrintText(const PublishedTable& table, const SpeedScores& speeds, const Ene
               table.observations().size(), speeds.scored);
   std::printf("median error %s, %s of the rows within 20%%; %s with all rows of the device left out\n\n",
               Percent(speeds.median).c_str(), Percent(within).c_str(), Percent(speeds.device_median).c_str());
-  std::printf("What programs reach of the peaks, and the band that three of four unseen devices keep\n%s\n",
-              ClassesText(speeds).c_str());
+  std::printf(
+      "What programs reach: of the bandwidth; of the arithmetic peak in products of many rows and of one;\n"
+      "microseconds an operator; and the band that three of four rows of unseen devices keep\n%s\n",
+      ClassesText(speeds).c_str());
   std::printf("Speeds\n%s\n", RowsText(speeds).c_str());
   std::printf("%zu published watts, %zu of them predicted without them, their speeds too:\n",
               energy.rows.size(), energy.scored);
@@ -127,7 +132,7 @@ Json EnergyJson(const EnergyScore& score) {
 Json ClassJson(const SpeedClass& one) {
   const Efficiency& e = one.efficiency;
   Json json = Json::Object();
-  json.Set("name", one.name).Set("rows", static_cast<uint64_t>(one.rows)).Set("scored", one.scored);
+  json.Set("name", one.name).Set("rows", one.rows).Set("devices", one.devices).Set("scored", one.scored);
   if (one.scored) json.Set("median_error", one.median).Set("error_band", e.error);
   json.Set("memory_share", e.memory_share).Set("compute_share", e.compute_share);
   json.Set("decode_share", e.decode_share).Set("op_s", e.op_s);
@@ -141,9 +146,8 @@ void PrintJson(const SpeedScores& speeds, const EnergyScores& energy) {
   for (const EnergyScore& score : energy.rows) watts.Push(EnergyJson(score));
   json.Set("speed_median_error", speeds.median)
       .Set("speed_median_error_without_device", speeds.device_median);
-  json.Set("speed_rows_scored", static_cast<uint64_t>(speeds.scored));
-  json.Set("energy_median_error", energy.median)
-      .Set("energy_rows_scored", static_cast<uint64_t>(energy.scored));
+  json.Set("speed_rows_scored", speeds.scored);
+  json.Set("energy_median_error", energy.median).Set("energy_rows_scored", energy.scored);
   json.Set("classes", std::move(classes))
       .Set("speeds", std::move(rows))
       .Set("energy", std::move(watts))

@@ -29,23 +29,73 @@ constexpr std::string_view kScript = R"js(
   var data = JSON.parse(document.getElementById('data').textContent), charts = [];
   function css(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
   function color(i) { return css('--p' + i); }
+  function short(v) { return String(Number(v.toPrecision(3))); }
   function ops(v) {
-    return v >= 1e12 ? (v / 1e12).toPrecision(3) + ' TOP/s' : v >= 1e9 ? (v / 1e9).toPrecision(3) + ' GOP/s'
-                                                                       : (v / 1e6).toPrecision(3) + ' MOP/s';
+    return v >= 1e12 ? short(v / 1e12) + ' TOP/s' : v >= 1e9 ? short(v / 1e9) + ' GOP/s'
+                                                           : short(v / 1e6) + ' MOP/s';
   }
   function time(s) {
-    return s >= 1 ? s.toPrecision(3) + ' s' : s >= 1e-3 ? (s * 1e3).toPrecision(3) + ' ms'
-                                                        : (s * 1e6).toPrecision(3) + ' \u00b5s';
+    return s >= 1 ? short(s) + ' s' : s >= 1e-3 ? short(s * 1e3) + ' ms' : short(s * 1e6) + ' \u00b5s';
   }
   function plain(v) { return v >= 1 ? String(Math.round(v * 100) / 100) : v.toPrecision(1); }
-  function powers(v) { return Math.abs(Math.log10(v) - Math.round(Math.log10(v))) < 1e-9 || innerWidth > 700 &&
-      /^[25]/.test(v.toExponential()); }
+  function shown(v) {
+    return /^1e/.test(v.toExponential()) || innerWidth > 700 && /^[25]e/.test(v.toExponential());
+  }
   function axis(title, format, least, most) {
-    return {type: 'logarithmic', min: least, max: most, title: {display: true, text: title, color: css('--soft')},
+    return {type: 'logarithmic', min: least, max: most,
+            title: {display: true, text: title, color: css('--soft')},
             grid: {color: css('--line'), drawTicks: false}, border: {display: false},
             ticks: {color: css('--soft'), maxRotation: 0, autoSkip: false,
-                    callback: function (v) { return powers(v) ? format(v) : null; }}};
+                    callback: function (v) { return shown(v) ? format(v) : null; }}};
   }
+  // Names beside the points, as far as they have room, and on the roofs.
+  var names = {id: 'names', afterDatasetsDraw: function (chart) {
+    var ctx = chart.ctx, area = chart.chartArea, taken = [];
+    function put(text, x, y) {
+      var box = {l: x - 2, r: x + ctx.measureText(text).width + 2, t: y - 7, b: y + 7};
+      if (box.r > area.right || box.l < area.left || box.t < area.top || box.b > area.bottom) return;
+      function meets(o) { return box.l < o.r && box.r > o.l && box.t < o.b && box.b > o.t; }
+      if (taken.some(meets)) return;
+      taken.push(box);
+      ctx.fillText(text, x, y);
+    }
+    ctx.save();
+    ctx.font = '12px ' + Chart.defaults.font.family;
+    ctx.textBaseline = 'middle';
+    ctx.fillStyle = css('--soft');
+    var drawn = chart.data.datasets.map(function (set, d) {
+      return chart.isDatasetVisible(d) ? chart.getDatasetMeta(d).data : [];
+    });
+    drawn.forEach(function (elements, d) {
+      if (chart.data.datasets[d].roof) return;
+      elements.forEach(function (e) { taken.push({l: e.x - 5, r: e.x + 5, t: e.y - 5, b: e.y + 5}); });
+    });
+    chart.data.datasets.forEach(function (set, d) {
+      if (!set.roof || !drawn[d].length) return;
+      var ridge = drawn[d][1], text = innerWidth > 700 ? set.label + ', ' + ops(set.roof) : set.label;
+      put(text, ridge.x + 14, ridge.y - 9);
+    });
+    // Points of one series that touch have one label.
+    chart.data.datasets.forEach(function (set, d) {
+      if (set.roof || set.hollow) return;
+      var left = drawn[d].map(function (e, i) { return {x: e.x, y: e.y, name: set.data[i].name}; });
+      while (left.length) {
+        var near = [left.shift()];
+        for (var i = 0; i < near.length; ++i) {
+          left = left.filter(function (o) {
+            if (Math.abs(o.x - near[i].x) > 12 || Math.abs(o.y - near[i].y) > 12) return true;
+            near.push(o);
+            return false;
+          });
+        }
+        var text = near.slice(0, 3).map(function (o) { return o.name; }).join(', ');
+        if (near.length > 3) text += ', \u2026';
+        var y = near.reduce(function (sum, o) { return sum + o.y; }, 0) / near.length;
+        put(text, near[0].x + 9, y);
+      }
+    });
+    ctx.restore();
+  }};
   function roofline() {
     var canvas = document.getElementById('roofline');
     if (!canvas) return;
@@ -55,25 +105,31 @@ constexpr std::string_view kScript = R"js(
     var x0 = Math.min.apply(null, xs) / 2, x1 = Math.max.apply(null, xs) * 2;
     var y0 = Math.min.apply(null, ys) / 2, y1 = Math.max.apply(null, ys) * 2;
     var sets = data.series.map(function (s) {
-      return {label: s.name, data: s.points, pointRadius: 5, pointHoverRadius: 7, pointHitRadius: 8,
+      return {label: s.name, hollow: s.hollow, data: s.points,
+              pointRadius: 5, pointHoverRadius: 7, pointHitRadius: 8,
               backgroundColor: s.hollow ? 'transparent' : color(s.color), borderColor: color(s.color),
               borderWidth: s.hollow ? 2 : 1, pointStyle: s.hollow ? 'rectRot' : 'circle'};
     });
     data.roofs.forEach(function (r, i) {
       var ridge = r.peak / r.read;
-      sets.push({label: r.name, type: 'line', showLine: true, pointRadius: 0, pointHitRadius: 0, borderWidth: 2,
-                 borderColor: css('--soft'), backgroundColor: 'transparent', borderDash: [[], [7, 4], [2, 3], [9, 3, 2, 3]][i % 4],
-                 pointStyle: 'line',
+      sets.push({label: r.name, roof: r.peak, type: 'line', showLine: true, pointRadius: 0, pointHitRadius: 0,
+                 borderWidth: 2, borderColor: css('--soft'), backgroundColor: 'transparent',
+                 borderDash: [[], [7, 4], [2, 3], [9, 3, 2, 3]][i % 4],
                  data: [{x: Math.min(x0, ridge), y: r.read * Math.min(x0, ridge)}, {x: ridge, y: r.peak},
                         {x: Math.max(x1, ridge), y: r.peak}]});
     });
-    charts.push(new Chart(canvas, {type: 'scatter', data: {datasets: sets}, options: {
+    charts.push(new Chart(canvas, {type: 'scatter', data: {datasets: sets}, plugins: [names], options: {
       responsive: true, maintainAspectRatio: false, animation: false,
-      scales: {x: axis('operations per byte read', plain, x0, x1), y: axis('operations per second', ops, y0, y1)},
+      scales: {x: axis('operations per byte read', plain, x0, x1),
+               y: axis('operations per second', ops, y0, y1)},
       plugins: {
-        legend: {position: 'bottom', labels: {color: css('--soft'), usePointStyle: true, boxWidth: 28, padding: 12}},
+        legend: {position: 'bottom', labels: {
+          color: css('--soft'), usePointStyle: true, boxWidth: 9, boxHeight: 8, padding: 12,
+          filter: function (item, all) { return !all.datasets[item.datasetIndex].roof; }}},
         tooltip: {filter: function (item) { return item.raw.name; }, callbacks: {
-          title: function (items) { return items.length ? items[0].raw.name + ' - ' + items[0].dataset.label : ''; },
+          title: function (items) {
+            return items.length ? items[0].raw.name + ' - ' + items[0].dataset.label : '';
+          },
           label: function (item) { return ops(item.raw.y) + ' at ' + plain(item.raw.x) + ' per byte'; },
           afterLabel: function (item) { return item.raw.note; }}}}}}));
   }
@@ -91,10 +147,12 @@ constexpr std::string_view kScript = R"js(
         indexAxis: 'y', responsive: true, maintainAspectRatio: false, animation: false,
         scales: {
           x: {stacked: true, grid: {color: css('--line'), drawTicks: false},
-              ticks: {color: css('--soft'), maxTicksLimit: 6, maxRotation: 0, callback: function (v) { return v === 0 ? '0' : time(v); }}},
+              ticks: {color: css('--soft'), maxTicksLimit: 6, maxRotation: 0,
+                      callback: function (v) { return v === 0 ? '0' : time(v); }}},
           y: {stacked: true, grid: {display: false}, ticks: {color: css('--ink')}}},
         plugins: {legend: {display: false}, tooltip: {callbacks: {label: function (item) {
-          var sum = group.bars[item.dataIndex].parts.reduce(function (all, part) { return all + part.value; }, 0);
+          var sum = 0;
+          group.bars[item.dataIndex].parts.forEach(function (part) { sum += part.value; });
           return item.dataset.label + ': ' + time(item.raw) + ', ' + (100 * item.raw / sum).toFixed(1) + '%';
         }}}}}}));
     });
@@ -185,9 +243,10 @@ std::string TimesHtml(const Report& report) {
   out += "</ul><div class=times>";
   for (size_t g = 0; g < report.times.size(); ++g) {
     const BarGroup& group = report.times[g];
-    out += StrCat("<figure><figcaption>", Escaped(group.title), "</figcaption><div class=chart style=\"height:",
-                  40 + 44 * group.bars.size(), "px\"><canvas id=time", g, " role=img aria-label=\"",
-                  Escaped(group.title), ": time by part\"></canvas></div></figure>");
+    out += StrCat("<figure><figcaption>", Escaped(group.title),
+                  "</figcaption><div class=chart style=\"height:", 40 + 44 * group.bars.size(),
+                  "px\"><canvas id=time", g, " role=img aria-label=\"", Escaped(group.title),
+                  ": time by part\"></canvas></div></figure>");
   }
   return out + "</div>";
 }
@@ -211,11 +270,10 @@ std::string MemoryHtml(const ReportMemory& memory) {
     add(StrCat("p", i), memory.parts[i].name, memory.parts[i].value);
   }
   add("free", "left", memory.usable_bytes - sum);
-  const std::string over =
-      sum > memory.usable_bytes
-          ? StrCat("<p>", HumanBytes(static_cast<uint64_t>(sum - memory.usable_bytes)),
-                   " more than the device has for it.</p>")
-          : "";
+  const std::string over = sum > memory.usable_bytes
+                               ? StrCat("<p>", HumanBytes(static_cast<uint64_t>(sum - memory.usable_bytes)),
+                                        " more than the device has for it.</p>")
+                               : "";
   return StrCat("<h2>Memory</h2><figure class=memory>", bar, "</svg><ul class=legend>", legend, "</ul>", over,
                 "</figure>");
 }
@@ -225,7 +283,8 @@ std::string TableHtml(const ReportTable& table) {
   std::vector<bool> left;
   for (const std::string& heading : table.headings) {
     left.push_back(heading.starts_with('<'));
-    head += StrCat("<th", left.back() ? " class=left>" : ">", Escaped(heading.substr(left.back() ? 1 : 0)), "</th>");
+    head += StrCat("<th", left.back() ? " class=left>" : ">", Escaped(heading.substr(left.back() ? 1 : 0)),
+                   "</th>");
   }
   for (const auto& row : table.rows) {
     body += "<tr>";
@@ -241,13 +300,14 @@ std::string TableHtml(const ReportTable& table) {
 }  // namespace
 
 std::string ReportHtml(const Report& report) {
-  std::string body = StrCat(kStyle, "<h1>", Escaped(report.title), "</h1><p class=first>", Escaped(report.first),
-                            "</p>", TilesHtml(report));
+  std::string body = StrCat(kStyle, "<h1>", Escaped(report.title), "</h1><p class=first>",
+                            Escaped(report.first), "</p>", TilesHtml(report));
   const bool drawn = !report.series.empty() || !report.times.empty();
   if (!report.series.empty()) {
-    body += "<h2>Roofline: every operator a point</h2><figure><div class=chart style=\"height:460px\">"
-            "<canvas id=roofline role=img aria-label=\"Operations per second of each operator against its "
-            "operations per byte, below the roofs of the machine\"></canvas></div></figure>";
+    body +=
+        "<h2>Roofline: every operator a point</h2><figure><div class=chart style=\"height:460px\">"
+        "<canvas id=roofline role=img aria-label=\"Operations per second of each operator against its "
+        "operations per byte, below the roofs of the machine\"></canvas></div></figure>";
   }
   body += TimesHtml(report);
   if (report.memory) body += MemoryHtml(*report.memory);
@@ -255,8 +315,8 @@ std::string ReportHtml(const Report& report) {
   body += StrCat("<p class=note>", Escaped(report.note),
                  drawn ? " Drawn by Chart.js, (c) 2022 Chart.js Contributors, MIT License." : "", "</p>");
   if (drawn) {
-    body += StrCat("<script id=data type=\"application/json\">", Inline(DataOf(report)), "</script>\n<script>",
-                   ChartJs(), "</script>\n<script>", kScript, "</script>");
+    body += StrCat("<script id=data type=\"application/json\">", Inline(DataOf(report)),
+                   "</script>\n<script>", ChartJs(), "</script>\n<script>", kScript, "</script>");
   }
   return Page(report.title, body);
 }

@@ -1,5 +1,6 @@
-// A report of what a model costs on a device, as a page that opens offline: a roofline plot with every operator a
-// point, where the time goes, what the memory holds, and tables. Drawn by Chart.js, which the page carries.
+// A report of what a model costs on a device, as a page that opens offline: a roofline plot with every
+// operator a point, where the time goes, what the memory holds, and tables. Drawn by Chart.js, which the page
+// carries.
 #pragma once
 
 #include <cstdint>
@@ -19,14 +20,14 @@ struct RoofLine {
 };
 
 struct RoofPoint {
-  std::string name;         // "gate"
-  double intensity = 0;     // operations per byte
+  std::string name;      // "gate"
+  double intensity = 0;  // operations per byte
   double ops_s = 0;
-  std::string note;         // under the pointer: "12.1 ms, 41% of the time, 93% of the roof"
+  std::string note;  // under the pointer: "12.1 ms, 41% of the time, 93% of the roof"
 };
 // Points of one colour: the operators of a test.
 struct RoofSeries {
-  std::string name;  // "decode, measured"
+  std::string name;     // "decode, measured"
   bool hollow = false;  // predicted, beside the measured ones of the same colour
   uint32_t color = 0;   // 0 to 5
   std::vector<RoofPoint> points;
@@ -38,7 +39,7 @@ struct ReportPart {
 };
 // One stacked bar; bars of a group are drawn to one scale, with the same parts in the same order (at most 6).
 struct ReportBar {
-  std::string label;  // "predicted"
+  std::string label;              // "predicted"
   std::vector<ReportPart> parts;  // seconds
 };
 struct BarGroup {
@@ -59,7 +60,7 @@ struct ReportTable {
 
 struct Report {
   std::string title;
-  std::string first;  // the answer in a sentence or two
+  std::string first;                                       // the answer in a sentence or two
   std::vector<std::pair<std::string, std::string>> tiles;  // figure, what it is
   std::vector<RoofLine> roofs;
   std::vector<RoofSeries> series;

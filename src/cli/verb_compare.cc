@@ -50,8 +50,8 @@ Subject Open(const std::string& name) {
     const std::string type = name.substr(kProbe.size());
     const TypeInfo* info = FindTypeByName(type);
     if (info == nullptr) {
-      throw Error(ErrorCode::kUsage, StrCat("-m ", Printable(name), ": no tensor type is named '", Printable(type),
-                                            "'; probe:Q4_0 is one"));
+      throw Error(ErrorCode::kUsage, StrCat("-m ", Printable(name), ": no tensor type is named '",
+                                            Printable(type), "'; probe:Q4_0 is one"));
     }
     subject.probe = std::make_unique<ProbeModel>(info->type);
     subject.name = "probe";
@@ -89,7 +89,8 @@ std::vector<BenchTest> TestsOf(const CompareFlags& flags) {
   constexpr uint32_t kMostTokens = 1 << 20;  // above, a typing error
   for (const BenchTest& test : tests) {
     for (const uint32_t count : {test.prompt, test.generate, test.depth}) {
-      if (count > kMostTokens) throw Error(ErrorCode::kUsage, StrCat(count, " tokens are more than ", kMostTokens));
+      if (count > kMostTokens)
+        throw Error(ErrorCode::kUsage, StrCat(count, " tokens are more than ", kMostTokens));
     }
   }
   if (tests.empty()) throw Error(ErrorCode::kUsage, "nothing to compare: give -p or -n above 0");
@@ -142,10 +143,11 @@ BenchReport Measure(const Subject& subject, const BenchPlan& plan) {
 // ---- this machine ----
 
 // Predicts every test of a model, shows it, then measures.
-ComparedModel CompareHost(const CompareFlags& flags, const BenchPlan& plan, const std::string& name, Device& device,
-                          std::vector<MachineRoof>& roofs) {
+ComparedModel CompareHost(const CompareFlags& flags, const BenchPlan& plan, const std::string& name,
+                          Device& device, std::vector<MachineRoof>& roofs) {
   const Subject subject = Open(name);
-  ComparedModel compared = {.name = subject.name, .type = subject.type, .tests = {}, .memory = {}, .no_energy = ""};
+  ComparedModel compared = {
+      .name = subject.name, .type = subject.type, .tests = {}, .memory = {}, .no_energy = ""};
   compared.memory = MemoryOf(flags, subject, plan);
   HostRequest request = HostRequestFor(subject.model());
   for (const BenchTest& test : plan.tests) request.threads.push_back(test.threads);
@@ -157,11 +159,13 @@ ComparedModel CompareHost(const CompareFlags& flags, const BenchPlan& plan, cons
 
   std::vector<TestPrediction> predictions;
   for (const BenchTest& test : plan.tests) {
-    const OpPricer pricer(device, subject.model(), {.threads = test.threads, .efficiency = {}, .resident_share = 1});
+    const OpPricer pricer(device, subject.model(),
+                          {.threads = test.threads, .efficiency = {}, .resident_share = 1});
     predictions.push_back(
         PredictTest(pricer, subject.model(), test, BenchEngineOptions(subject.model(), plan, test.threads)));
   }
-  const std::string text = StrCat("predicted, before measuring:\n", PredictionText(subject.name, predictions), "\n");
+  const std::string text =
+      StrCat("predicted, before measuring:\n", PredictionText(subject.name, predictions), "\n");
   if (flags.json) {
     std::fputs(text.c_str(), stderr);
   } else {
@@ -242,7 +246,9 @@ int CompareOnChip(const CompareFlags& flags, const ChipDesign& design) {
   }
   if (flags.json) {
     Json json = Json::Object();
-    json.Set("kind", "predicted, simulated and measured").Set("device", design.name).Set("tests", std::move(all));
+    json.Set("kind", "predicted, simulated and measured")
+        .Set("device", design.name)
+        .Set("tests", std::move(all));
     json.Print();
   }
   return 0;
@@ -255,9 +261,10 @@ int CompareVerb(CompareFlags flags) {
     return CompareOnChip(flags, NamedChips().Find(flags.device));
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kNotFound) throw;
-    throw Error(ErrorCode::kUsage, StrCat("--device ", Printable(flags.device),
-                                          " cannot be executed here: host and the chips can (edgewise chips); "
-                                          "edgewise plan predicts other devices"));
+    throw Error(ErrorCode::kUsage,
+                StrCat("--device ", Printable(flags.device),
+                       " cannot be executed here: host and the chips can (edgewise chips); "
+                       "edgewise plan predicts other devices"));
   }
 }
 
@@ -265,7 +272,8 @@ VerbMain Add(Flags& flags) {
   const std::vector<std::string> kv_types = {"f32", "f16", "q8_0", "q4_0"};
   auto options = std::make_shared<CompareFlags>();
   flags.Add("-m,--model", options->models, "FILE",
-            "a GGUF file, or probe:TYPE, a model that the rates were fitted on; may be given several times; without "
+            "a GGUF file, or probe:TYPE, a model that the rates were fitted on; may be given several times; "
+            "without "
             "it the bundled model");
   flags.Add("--device", options->device, "NAME", "host, or a chip (edgewise chips)");
   flags.AddList("-p,--n-prompt", options->prompts, "N,...", "prompt lengths; 0: none");
@@ -287,16 +295,18 @@ VerbMain Add(Flags& flags) {
 
 }  // namespace
 
-const Verb kCompareVerb = {
-    "compare", "predicted, simulated and measured, operator by operator",
-    "Predicts the speed of a model on this machine, says so, then measures it, and shows both by operator. The "
-    "rates of this machine's kernels are measured once, on models of other shapes, and remembered; how fast memory "
-    "reads is measured again each time. On a chip, its closed form is held against its tile model, which executes "
-    "the model, and against this machine.",
-    "edgewise compare -m model.gguf\n"
-    "edgewise compare -m model.gguf -p 128 -n 32 -d 0,1024 --batch-decode 1,4 -t 1,2\n"
-    "edgewise compare -m model.gguf --html report.html\n"
-    "edgewise compare --device compact-scale -p 0 -n 1\n",
-    Add};
+const Verb kCompareVerb = {"compare", "predicted, simulated and measured, operator by operator",
+                           "Predicts the speed of a model on this machine, says so, then measures it, and "
+                           "shows both by operator. The "
+                           "rates of this machine's kernels are measured once, on models of other shapes, "
+                           "and remembered; how fast memory "
+                           "reads is measured again each time. On a chip, its closed form is held against "
+                           "its tile model, which executes "
+                           "the model, and against this machine.",
+                           "edgewise compare -m model.gguf\n"
+                           "edgewise compare -m model.gguf -p 128 -n 32 -d 0,1024 --batch-decode 1,4 -t 1,2\n"
+                           "edgewise compare -m model.gguf --html report.html\n"
+                           "edgewise compare --device compact-scale -p 0 -n 1\n",
+                           Add};
 
 }  // namespace edgewise

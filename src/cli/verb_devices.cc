@@ -12,6 +12,7 @@
 #include "cli/console.h"
 #include "cli/device_options.h"
 #include "cli/json.h"
+#include "cli/published_report.h"
 #include "cli/table.h"
 #include "cli/verb.h"
 
@@ -25,7 +26,7 @@ constexpr size_t kShortestWrapped = 30;  // a last column that is narrower is no
 struct DevicesOptions {
   std::optional<std::string> name;
   std::string compare, kind;
-  bool json = false;
+  bool published = false, json = false;
 };
 
 size_t Room() { return std::min(TerminalColumns(), kMostColumns); }
@@ -386,10 +387,14 @@ int Compare(const DevicesOptions& options) {
 }
 
 int Devices(const DevicesOptions& options) {
-  const int ways =
-      (options.name ? 1 : 0) + (options.compare.empty() ? 0 : 1) + (options.kind.empty() ? 0 : 1);
-  if (ways > 1) throw Error(ErrorCode::kUsage, "one of NAME, --compare and --kind");
+  const int ways = (options.name ? 1 : 0) + (options.compare.empty() ? 0 : 1) +
+                   (options.kind.empty() ? 0 : 1) + (options.published ? 1 : 0);
+  if (ways > 1) throw Error(ErrorCode::kUsage, "one of NAME, --compare, --kind and --published");
   if (options.name) return Show(options);
+  if (options.published) {
+    PrintPublished(NamedDevices(), options.json);
+    return 0;
+  }
   return options.compare.empty() ? List(options) : Compare(options);
 }
 
@@ -399,6 +404,8 @@ VerbMain Add(Flags& flags) {
                       "one device or chip, by name or by file (NAME.toml); all when it is not given");
   flags.Add("--compare", options->compare, "A,B,...", "these side by side");
   flags.Add("--kind", options->kind, "KIND", "only cpu, gpu, dsp, npu or chip");
+  flags.AddSwitch("--published", options->published,
+                  "what others measured, beside what the predictor says of it");
   flags.AddSwitch("--json", options->json, "one JSON document instead");
   return [options] { return Devices(*options); };
 }

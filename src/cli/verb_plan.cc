@@ -6,9 +6,11 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cli/chip_html.h"
 #include "cli/chip_options.h"
 #include "cli/console.h"
 #include "cli/json.h"
+#include "cli/plan_html.h"
 #include "cli/plan_options.h"
 #include "cli/plan_presets.h"
 #include "cli/plan_report.h"
@@ -16,6 +18,7 @@
 #include "cli/plan_tables.h"
 #include "cli/table.h"
 #include "cli/verb.h"
+#include "predict/quality.h"
 
 namespace edgewise {
 namespace {
@@ -41,9 +44,27 @@ ChangeSpace ChangesAllowed(PlanSetup& setup, const PlanFlags& flags, const Deplo
   space.drafts = {4};
   space.acceptance = flags.acceptance;
   space.memory_bytes = now.device.memory_sizes;
-  for (uint32_t i = 0; i < setup.models().size(); ++i) space.models.push_back(i);
+  space.models = DistinctModels(setup.models());
   space.devices = setup.AllDevices();
+  // Advice is about boards like this one; a wish may take any.
+  if (flags.want.empty()) {
+    std::erase_if(space.devices, [&](const Device& device) { return device.family != now.device.family; });
+  }
   return space;
+}
+
+// "Llama 3 8B (published)": whose losses stand for this model's.
+std::string LossSource(const Model& model, const Configuration& c) {
+  const auto parameters = static_cast<double>(model.parameters());
+  const LossTable* tables[] = {LossOfWeights(model.config(), parameters, c.recipe).table,
+                               LossOfKv(model.config(), parameters, c.usage.k_type, c.usage.v_type).table};
+  std::string text;
+  for (const LossTable* table : tables) {
+    const bool named = !text.empty() && table == tables[0];
+    if (table == nullptr || named) continue;
+    text += StrCat(text.empty() ? "" : " and ", table->model, " (", NameOf(table->from), ")");
+  }
+  return text;
 }
 
 PlanView ViewOf(PlanSetup& setup, const Device& device, const Configuration& configuration,
@@ -61,6 +82,7 @@ PlanView ViewOf(PlanSetup& setup, const Device& device, const Configuration& con
       CandidateOf(configuration, setup.evaluator().WithoutTime(configuration), view.prediction).figures;
   view.memory = setup.MemoryOf(configuration);
   view.energy = energy;
+  view.loss_from = LossSource(model, configuration);
   return view;
 }
 
@@ -87,6 +109,11 @@ int PlanOne(PlanSetup& setup, const PlanFlags& flags) {
     // Another model is another answer, not advice on how to run this one.
     std::erase_if(changes, [](const Change& change) { return change.kind == ChangeKind::kModel; });
     advised = Advise(setup.evaluator(), now, changes);
+  }
+  if (flags.html) {
+    const Model& model = setup.evaluator().ModelFor(configuration);
+    WriteHtml(*flags.html, ReportHtml(PlanReport(view, model, candidate, advised)));
+    std::fprintf(stderr, "wrote %s\n", flags.html->c_str());
   }
   if (flags.json) {
     Json json = ViewJson(view);
@@ -118,7 +145,8 @@ int PlanMany(PlanSetup& setup, const PlanFlags& flags, const std::vector<std::st
     }
     const Prediction& p = view.prediction;
     const auto joules = EnergyOf(view);
-    table.Add({device.name, device.title, StrCat(GigabyteText(device.memory_bytes_s.value), "/s"),
+    table.Add({device.name, device.title,
+               device.chip ? "" : StrCat(GigabyteText(device.memory_bytes_s.value), "/s"),
                p.memory.fits() ? "yes" : (p.memory.runs() ? "no: pages" : "no"), HumanSeconds(p.ttft_s()),
                RateText(p.tok_s), p.error > 0 ? Number(100 * p.error, "%.0f%%") : "", NameOf(p.bound),
                joules ? HumanJoules(joules->joules_per_token) : "?"});
@@ -139,14 +167,12 @@ Space SpaceOf(PlanSetup& setup, const PlanFlags& flags, const Device& device) {
   if (setup.named_model()) {
     space.models = {*setup.named_model()};
   } else {
-    for (uint32_t i = 0; i < setup.models().size(); ++i) space.models.push_back(i);
+    space.models = DistinctModels(setup.models());
   }
   if (flags.type) {
     space.recipes = {setup.default_recipe()};
   } else {
     space.recipes = setup.RecipesOn(device, space.models.front());
-    std::erase(space.recipes, "F32");  // no better than F16, twice as large
-    std::erase(space.recipes, "BF16");
   }
   if (flags.k_type || flags.v_type) {
     space.kv_types = {{space.base.k_type, space.base.v_type}};
@@ -166,28 +192,53 @@ Space SpaceOf(PlanSetup& setup, const PlanFlags& flags, const Device& device) {
   return space;
 }
 
-int PlanSearch(PlanSetup& setup, const PlanFlags& flags, const std::vector<std::string>& names) {
-  if (!flags.want.empty()) {
-    throw Error(ErrorCode::kUsage,
-                "--want changes a given configuration, limits search for one: give only one sort");
-  }
+int PlanSearch(PlanSetup& setup, const PlanFlags& flags, const std::string& name) {
   const Limits limits = LimitsOf(flags);
+  const Device device = setup.DeviceNamed(name, setup.HostConfigurations());
+  const SearchAnswer answer = Search(setup.evaluator(), device, SpaceOf(setup, flags, device), limits);
+  if (flags.json) {
+    SearchJson(setup.models(), device, limits, answer).Print();
+  } else {
+    Write(SearchText(setup.models(), device, limits, answer));
+  }
+  return 0;
+}
+
+// One line for each device: the best that keeps the limits there, or which limit cannot be kept.
+int PlanSearchMany(PlanSetup& setup, const PlanFlags& flags, const std::vector<std::string>& names) {
+  const Limits limits = LimitsOf(flags);
+  Table table({"<device", "<model", "<configuration", "tok/s", "first token", "memory", "perplexity*"});
   Json list = Json::Array();
   for (const std::string& name : names) {
     const Device device = setup.DeviceNamed(name, setup.HostConfigurations());
-    const SearchAnswer answer = Search(setup.evaluator(), device, SpaceOf(setup, flags, device), limits);
-    if (flags.json) {
-      Json json = SearchJson(setup.models(), device, limits, answer);
-      if (names.size() == 1) {
-        json.Print();
-        return 0;
-      }
-      list.Push(std::move(json));
+    Limits possible = limits;
+    std::optional<double>& memory = possible[LimitKind::kMemory];
+    if (memory) memory = std::min(*memory, device.usable_bytes());
+    if (possible[LimitKind::kWatts] && !device.watts && !device.chip) {
+      table.Add({name, "nobody knows its watts", "", "", "", "", ""});
       continue;
     }
-    Write(StrCat(SearchText(setup.models(), device, limits, answer), name == names.back() ? "" : "\n"));
+    const SearchAnswer answer = Search(setup.evaluator(), device, SpaceOf(setup, flags, device), possible);
+    if (flags.json) {
+      list.Push(SearchJson(setup.models(), device, possible, answer));
+      continue;
+    }
+    if (answer.ranked.empty()) {
+      table.Add({name, StrCat("infeasible: ", NameOf(*answer.tightest)), "", "", "", "", ""});
+      continue;
+    }
+    const Candidate& best = answer.ranked.front();
+    table.Add({name, setup.models()[best.configuration.model].name, ConfigurationText(best.configuration),
+               RateText(best.figures.tok_s), HumanSeconds(best.figures.ttft_s),
+               GigabyteText(best.figures.memory_bytes), Number(best.figures.perplexity, "%.3f")});
   }
-  if (flags.json) list.Print();
+  if (flags.json) {
+    list.Print();
+  } else {
+    Write(StrCat(
+        "The best that keeps the limits on each device (* expected, over 7 billion parameters in F16)\n",
+        table.ToText()));
+  }
   return 0;
 }
 
@@ -195,12 +246,23 @@ int Plan(const PlanFlags& flags) {
   if (flags.table) return PrintPlanTable(*flags.table, flags);
   if (flags.preset) return PrintPreset(*flags.preset, flags);
   PlanSetup setup(flags);
+  if (flags.html && (setup.DeviceNames().size() > 1 || IsAny(LimitsOf(flags)))) {
+    throw Error(ErrorCode::kUsage,
+                "--html is a page of one model on one device: give one --device and no limits");
+  }
   const std::vector<std::string> names = setup.DeviceNames();
   if (flags.rules) return PrintRules(setup, flags);
-  if (IsAny(LimitsOf(flags))) return PlanSearch(setup, flags, names);
+  if (IsAny(LimitsOf(flags))) {
+    if (!flags.want.empty()) {
+      throw Error(ErrorCode::kUsage,
+                  "--want changes a given configuration, limits search for one: give only one sort");
+    }
+    return names.size() == 1 ? PlanSearch(setup, flags, names.front()) : PlanSearchMany(setup, flags, names);
+  }
   if (names.size() == 1) return PlanOne(setup, flags);
-  if (!flags.want.empty())
+  if (!flags.want.empty()) {
     throw Error(ErrorCode::kUsage, "--want changes one device at a time: give one --device");
+  }
   return PlanMany(setup, flags, names);
 }
 

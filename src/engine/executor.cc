@@ -38,7 +38,8 @@ constexpr uint32_t kStreams = 16;
 constexpr uint32_t kPrefillRows = 128;
 
 void FetchAhead(std::span<const std::byte> weights, size_t row_bytes) {
-  const size_t rows = weights.size() / row_bytes, step = (rows + kStreams - 1) / kStreams;
+  const size_t rows = weights.size() / row_bytes;
+  const size_t step = kernels::RowsOfLane(static_cast<uint32_t>(rows), kStreams, row_bytes);
   for (size_t row = 0; row < rows; row += step) {
     const std::byte* at = weights.data() + row * row_bytes;
     for (size_t i = 0; i < std::min(kFetchBytes, row_bytes); i += 64) {

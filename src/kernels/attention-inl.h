@@ -51,7 +51,7 @@ struct Range {
 };
 
 // Steps of the inner loops for each line fetched: with 8 rows in F16 the lines are spread over all of them.
-constexpr uint32_t kFetchEvery = kN >= 16 ? 1 : 3;
+constexpr uint32_t kFetchEvery = kN >= 16 ? 1 : 2;
 
 // Fetches what is read next, a line at a time, while a tile is computed; at the end, the last line again.
 // One thread with 8 rows over F16 from memory takes about half as long again without it; whether to the
@@ -184,14 +184,15 @@ void Accumulate(const float* values, size_t padded, const float* weights, const 
     const uint32_t until = shared.begin < ranges[r].end ? shared.begin : ranges[r].end;
     for (uint32_t t = ranges[r].begin; t < until; ++t) add(r, t);
   }
-  for (uint32_t t = shared.begin; t < shared.end; ++t) {
+  const float* weight_at = weights + shared.begin;  // of the first row: the others' are at a fixed distance
+  for (uint32_t t = shared.begin; t < shared.end; ++t, ++weight_at) {
     if (t % kFetchEvery == 0) fetch.Line();
     VF value[kV];
 #pragma GCC unroll 16
     for (uint32_t v = 0; v < kV; ++v) value[v] = hn::LoadU(d, values + t * padded + v * kN);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const VF weight = hn::Set(d, weights[r * kKvTile + t]);
+      const VF weight = hn::Set(d, weight_at[r * kKvTile]);
 #pragma GCC unroll 16
       for (uint32_t v = 0; v < kV; ++v) sum[r][v] = hn::MulAdd(weight, value[v], sum[r][v]);
     }

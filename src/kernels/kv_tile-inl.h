@@ -192,6 +192,7 @@ template <DType kType>
         hn::StoreU(hn::BitCast(d8, hn::InterleaveUpper(d32, low, high)), d8, to + kCodes);
       }
     }
+    asm("" : "+m"(columns));  // as in TransposeHalves
 #pragma GCC unroll 32
     for (uint32_t c = 0; c < kCodes; ++c) {
       const int8_t* column = columns + c % 16 / 2 * kCodes + c / 16 * 16 + c % 2 * 8;

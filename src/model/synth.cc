@@ -75,7 +75,8 @@ SynthReport Synthesize(const ModelShape& shape, const std::string& path,
   const Model model = Model::FromShape(shape, types);
   std::vector<Weight> weights(model.weights().begin(), model.weights().end());
   // Last, so that having them changes no other tensor's seed.
-  std::ranges::stable_partition(weights, [](const Weight& w) { return w.name != kRopeFactors; });
+  std::stable_partition(weights.begin(), weights.end(),
+                        [](const Weight& w) { return w.name != kRopeFactors; });
 
   GgufWriter writer(path);
   AddConfig(shape, writer);

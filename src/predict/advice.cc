@@ -43,6 +43,9 @@ bool IsLess(const Advised& a, const Advised& b) {
   const Figures &f = a.after.figures, &g = b.after.figures;
   if (f.perplexity != g.perplexity) return f.perplexity < g.perplexity;
   if (a.kinds != b.kinds) return a.kinds < b.kinds;
+  // Of devices and memories that suffice the one that is hardly more than that.
+  const bool is_bought = a.kinds.back() >= ChangeKind::kMemory;
+  if (is_bought) return f.tok_s < g.tok_s;
   return f.tok_s > g.tok_s;
 }
 

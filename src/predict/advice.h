@@ -71,8 +71,8 @@ struct LeastChange {
       ways;         // of each kind of change (of each pair of kinds, where no single one does) the least
   Advised nearest;  // of all that was tried, where nothing reaches it
 };
-// Order: fewest changes, then least perplexity, then the kind that costs least, then speed. Pairs
-// are of kinds but kDevice; what one change alone does is not part of a pair.
+// Order: fewest changes, then least perplexity, then the kind that costs least, then speed (of devices the
+// slowest that suffices). Pairs are of kinds but kDevice; what one change alone does is not part of a pair.
 LeastChange FindLeastChange(Evaluator& evaluator, const Deployment& now, std::span<const Change> changes,
                             const Limits& want);
 

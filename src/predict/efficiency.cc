@@ -77,8 +77,8 @@ class DecodeFitter {
   DecodeFit best_;
 };
 
-// What a group of rows says, and how far it is off for devices (or rows) that it has not seen.
-double ErrorOf(const Rows& rows, bool by_device) {
+// How far a group of rows is off for devices (or rows) that it has not seen.
+double ErrorOf(std::span<const Observation* const> rows, bool by_device) {
   std::vector<double> errors;
   Rows rest;
   for (const Observation* left_out : rows) {
@@ -88,9 +88,17 @@ double ErrorOf(const Rows& rows, bool by_device) {
       if (!same) rest.push_back(row);
     }
     if (rest.empty()) return Efficiency().error;
-    errors.push_back(std::abs(TimeOf(FitDecode(rest), *left_out) / left_out->seconds - 1));
+    errors.push_back(std::abs(left_out->seconds / TimeOf(FitDecode(rest), *left_out) - 1));
   }
-  return Quantile(std::move(errors), kBandQuantile);
+  return BandOf(std::move(errors));
+}
+
+std::vector<double> PrefillShares(std::span<const Observation* const> rows) {
+  std::vector<double> shares;
+  for (const Observation* row : rows) {
+    if (row->prefill_share > 0) shares.push_back(row->prefill_share);
+  }
+  return shares;
 }
 
 // A group of rows that may speak for a device, nearest first.
@@ -134,6 +142,12 @@ double ArithmeticPeak(const Device& device, DType type) {
   return device.int4_ops_s->value;
 }
 
+double OneRowPeak(const Device& device, DType type) {
+  const double peak = ArithmeticPeak(device, type);
+  if (device.kind != DeviceKind::kCpu || !device.f32_ops_s) return peak;
+  return std::min(peak, 4 * device.f32_ops_s->value);
+}
+
 DecodeFit FitDecode(std::span<const Observation* const> rows) {
   EDGEWISE_CHECK(!rows.empty());
   return DecodeFitter(rows).best();
@@ -142,23 +156,24 @@ DecodeFit FitDecode(std::span<const Observation* const> rows) {
 Efficiency EfficiencyFrom(std::span<const Observation* const> rows) {
   const DecodeFit fit = FitDecode(rows);
   Efficiency e;
-  std::vector<double> prefill;
-  for (const Observation* row : rows) {
-    if (row->prefill_share > 0) prefill.push_back(row->prefill_share);
-  }
-  if (!prefill.empty()) e.compute_share = std::min(1.0, Median(std::move(prefill)));
+  const std::vector<double> prefill = PrefillShares(rows);
+  if (!prefill.empty()) e.compute_share = std::min(1.0, Median(prefill));
   e.memory_share = 1 / fit.read;
-  // A program that multiplies many rows is no worse at it than at one.
   e.decode_share = fit.multiply > 0 ? 1 / fit.multiply : e.compute_share;
-  e.compute_share = std::max(e.compute_share, e.decode_share);
   e.op_s = fit.op_s;
   e.rows = static_cast<uint32_t>(rows.size());
   return e;
 }
 
+double ErrorBand(std::span<const Observation* const> rows) { return ErrorOf(rows, true); }
+
 Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::string_view recipe,
                          const PublishedTable& table) {
-  return EfficiencyFor(device, engine, recipe, table, [](const Observation&) { return true; });
+  const std::string key =
+      StrCat(device.name, "|", device.family, "|", NameOf(device.kind), "|", engine, "|", recipe);
+  return table.Remember(key, [&] {
+    return EfficiencyFor(device, engine, recipe, table, [](const Observation&) { return true; });
+  });
 }
 
 Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::string_view recipe,
@@ -168,23 +183,30 @@ Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::str
     throw Error(ErrorCode::kUsage,
                 StrCat("no recipe is named '", Printable(recipe), "': known are ", RecipeNames()));
   }
-  bool own = true;
+  Efficiency e;
+  e.from = "assumed";
+  bool own = true, prefill_known = false;
   for (const Group& group : GroupsFor(device, engine, BitClassOf(*found))) {
     Rows rows;
     for (const Observation& o : table.observations()) {
       if (o.row.unscored.empty() && group.has(o) && uses(o)) rows.push_back(&o);
     }
-    if (rows.size() >= kLeastRows) {
-      Efficiency e = EfficiencyFrom(rows);
+    const size_t prefill_rows = PrefillShares(rows).size();
+    if (e.rows == 0 && rows.size() >= kLeastRows) {
+      e = EfficiencyFrom(rows);
       e.error = ErrorOf(rows, !own);
       e.from = StrCat(rows.size(), " published rows of ", group.name);
-      return e;
+      prefill_known = prefill_rows > 0;
+    } else if (e.rows > 0 && !prefill_known && prefill_rows >= kLeastRows) {
+      const bool unpacking_shows = e.decode_share != e.compute_share;
+      e.compute_share = EfficiencyFrom(rows).compute_share;
+      if (!unpacking_shows) e.decode_share = e.compute_share;
+      e.from += StrCat("; prefill: ", prefill_rows, " of ", group.name);
+      prefill_known = true;
     }
     own = false;
   }
-  Efficiency assumed;
-  assumed.from = "assumed";
-  return assumed;
+  return e;
 }
 
 }  // namespace edgewise

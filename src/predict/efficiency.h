@@ -17,18 +17,19 @@ struct Observation;
 
 // The time of a matrix product of m rows with W weights is the longer of
 //   reading     bytes / (memory_share * bandwidth)
-//   computing   W * (unpack + m * mac),  mac = 2 / (peak * compute_share),
-//               unpack = max(0, 2 / (peak * decode_share) - mac)
-// and op_s more; peak is ArithmeticPeak, of the threads that run.
+//   computing   W * (first + (m - 1) * mac),  first = 2 / (OneRowPeak * decode_share): unpacked and
+//   multiplied,
+//               mac = min(first, 2 / (ArithmeticPeak * compute_share)): multiplied again
+// and op_s more; the peaks are of the threads that run.
 struct Efficiency {
   double memory_share = 0.6;   // of memory bandwidth, reading weights and KV
   double compute_share = 0.5;  // of the arithmetic peak, in products of many rows
-  double decode_share = 0.1;  // of the arithmetic peak, in products of one row: unpacking a weight costs more
-                              // than multiplying it once
-  double op_s = 0;            // per operator of the step's list: a launch, a barrier
-  double error = 0.5;         // relative: three of four rows were within it of the prediction
-  std::string from;           // "54 published rows of nvidia-gpu x llama.cpp x 4-bit"
-  uint32_t rows = 0;          // of measurements behind it; 0: assumed
+  double decode_share = 0.1;   // of the peak for one row, in products of one row: unpacking a weight costs
+                               // more than multiplying it once
+  double op_s = 0;             // per operator of the step's list: a launch, a barrier
+  double error = 0.5;          // three of four rows took 1 - error to 1 + error times what was predicted
+  std::string from;            // "54 published rows of nvidia-gpu x llama.cpp x 4-bit"
+  uint32_t rows = 0;           // of measurements behind it; 0: assumed
 };
 
 // Multiply-adds counted twice: the rate of the arithmetic that programs use for weights of `type`. CPUs
@@ -36,9 +37,14 @@ struct Efficiency {
 // has no halves.
 double ArithmeticPeak(const Device& device, DType type);
 
+// The same for products of one row: instructions that multiply matrices (SMMLA) are of no use there, and
+// those that multiply vectors of bytes do at most four times what vectors of floats do.
+double OneRowPeak(const Device& device, DType type);
+
 // What published rows say of a program on a device: the first of these that has kLeastRows rows - the
 // device's own rows in this class, family x engine x bits, family x engine, family x bits, kind x bits -
-// and else assumptions. `error` is from leaving out one device at a time (one row, of the device's own).
+// and else assumptions. Where those rows know no prefill, the next group with kLeastRows that do gives
+// compute_share. `error` is from leaving out one device at a time (one row, of the device's own).
 // `recipe` is one of AllRecipes(); throws Error(kUsage) for others.
 Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::string_view recipe,
                          const PublishedTable& table);
@@ -60,8 +66,11 @@ struct DecodeFit {
 // anything else launches take time, so op_s is, given five rows whose bytes for each operator differ by two
 // or more. Requires a row, and rows of one kind of device.
 DecodeFit FitDecode(std::span<const Observation* const> rows);
-// The factors for pricing. compute_share is the median of prefill shares that rows know, else assumed; at
-// least decode_share.
+// The factors for pricing. compute_share is the median of prefill shares that rows know, else assumed;
+// decode_share the same where unpacking does not show.
 Efficiency EfficiencyFrom(std::span<const Observation* const> rows);
+// The error that three of four rows keep below when all rows of their device are left out; as assumed when
+// there is no other device.
+double ErrorBand(std::span<const Observation* const> rows);
 
 }  // namespace edgewise

@@ -49,6 +49,18 @@ void CheckTypes(const Device& device, const Model& model) {
   }
 }
 
+// f(sequence, how many of the step's sequences in a row cost the same): those of a batch are priced once.
+template <typename F>
+void ForEachKind(const Step& step, F&& f) {
+  for (size_t i = 0, end; i < step.sequences.size(); i = end) {
+    const Sequence& first = step.sequences[i];
+    for (end = i + 1; end < step.sequences.size(); ++end) {
+      if (step.sequences[end].rows != first.rows || step.sequences[end].kv_len != first.kv_len) break;
+    }
+    f(first, static_cast<uint32_t>(end - i));
+  }
+}
+
 // A chip's closed form says how much of the time the array works; whatever is moved meanwhile is hidden. So
 // the longer of the two parts takes all of it.
 OpTime TimeOf(const ChipDesign& design, const ChipCost& cost) {
@@ -210,7 +222,7 @@ OpTime OpPricer::AttentionOnTeam(const TeamRate& team, const Op& op, const Step&
   const double k_bytes = static_cast<double>(KvRowBytes(a.k_type, a.head_dim));
   const double v_bytes = static_cast<double>(KvRowBytes(a.v_type, a.head_dim));
   OpTime sum;
-  for (const Sequence& sequence : step.sequences) {
+  ForEachKind(step, [&](const Sequence& sequence, uint32_t count) {
     const OpCost cost = AttentionCost(op, sequence);
     const AttentionRate& k = rate_of(a.k_type, sequence.rows);
     const AttentionRate& v = rate_of(a.v_type, sequence.rows);
@@ -219,10 +231,11 @@ OpTime OpPricer::AttentionOnTeam(const TeamRate& team, const Op& op, const Step&
     const double k_values = k_read / k_bytes * a.head_dim, v_values = v_read / v_bytes * a.head_dim;
     // A multiply-add with a key and one with a value are what a rate counts as one.
     const double pairs = AsDouble(cost.flops) / 4;
-    sum += OpTime::Overlapping(
+    const OpTime one = OpTime::Overlapping(
         (k_read / k.memory_share + v_read / v.memory_share) / team.read_bytes_s.value,
         k_values * k.unpack_s + v_values * v.unpack_s + pairs * (k.mac_s + v.mac_s) / 2);
-  }
+    sum += one * count;
+  });
   return sum;
 }
 
@@ -233,13 +246,14 @@ OpTime OpPricer::PriceOnPeaks(const Op& op, const OpCost& cost) const {
   double compute_s = 0;
   if (op.kind == OpKind::kMatMul || op.kind == OpKind::kAttention) {
     // Attention unpacks its cache to floats.
-    double peak = ArithmeticPeak(device_, op.kind == OpKind::kMatMul ? op.weight : DType::kF16);
-    if (threads_ > 0) peak *= static_cast<double>(threads_) / device_.cores;
-    const double flop_s = 1 / (peak * e.compute_share);
-    compute_s = AsDouble(cost.flops) * flop_s;
+    const DType type = op.kind == OpKind::kMatMul ? op.weight : DType::kF16;
+    const double share = threads_ > 0 ? static_cast<double>(threads_) / device_.cores : 1;
+    const double mac_s = 2 / (ArithmeticPeak(device_, type) * share * e.compute_share);
     if (op.kind == OpKind::kMatMul) {
-      const double unpack_s = std::max(0.0, 2 / (peak * e.decode_share) - 2 * flop_s);
-      compute_s += static_cast<double>(op.n) * op.k * unpack_s;
+      const double first_s = 2 / (OneRowPeak(device_, type) * share * e.decode_share);
+      compute_s = static_cast<double>(op.n) * op.k * (first_s + (op.m - 1) * std::min(mac_s, first_s));
+    } else {
+      compute_s = AsDouble(cost.flops) / 2 * mac_s;
     }
   }
   return OpTime::Overlapping(memory_s, compute_s).Add(TimeBound::kOverhead, e.op_s);
@@ -254,18 +268,18 @@ OpTime OpPricer::PriceOnChip(const ChipDesign& design, const Op& op, const Step&
   if (op.kind != OpKind::kAttention) return {};
   const AttentionShape& a = op.attention;
   OpTime sum;
-  for (const Sequence& s : step.sequences) {
+  ForEachKind(step, [&](const Sequence& s, uint32_t count) {
     if (design.host_macs_s > 0) {
-      sum += OpTime::Overlapping(0, AsDouble(AttentionCost(op, s).flops) / 2 / design.host_macs_s);
-      continue;
+      sum += OpTime::Overlapping(0, AsDouble(AttentionCost(op, s).flops) / 2 / design.host_macs_s) * count;
+      return;
     }
     // Two products per KV head, masked positions too (graph/workload.h).
     const uint64_t rows = uint64_t{s.rows} * (a.heads / a.kv_heads);
     uint64_t positions = uint64_t{s.kv_len} + s.rows;
     if (a.window > 0) positions = std::min(positions, uint64_t{a.window} + s.rows - 1);
-    sum += TimeOf(design, PriceProduct(design, {rows, positions, a.head_dim, a.kv_heads}));
-    sum += TimeOf(design, PriceProduct(design, {rows, a.head_dim, positions, a.kv_heads}));
-  }
+    sum += TimeOf(design, PriceProduct(design, {rows, positions, a.head_dim, a.kv_heads})) * count;
+    sum += TimeOf(design, PriceProduct(design, {rows, a.head_dim, positions, a.kv_heads})) * count;
+  });
   return sum;
 }
 

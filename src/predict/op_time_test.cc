@@ -220,6 +220,21 @@ TEST(OpTimeTest, AStepIsTheSumOfItsOperatorsAndGroups) {
   EXPECT_NEAR(time.total.seconds(), ops + static_cast<double>(step.groups.size()) * 5e-6 + 30e-6, 1e-12);
 }
 
+// Equal sequences are priced once, different ones each: attention of a batch is that of its sequences.
+TEST(OpTimeTest, AttentionOfABatchIsThatOfItsSequences) {
+  const Model model = ModelOf("smollm2-135m", "Q8_0");
+  const Sequence a = {.rows = 1, .kv_len = 200}, b = {.rows = 1, .kv_len = 55};
+  for (const Device& device : {MeasuredMachine(), ChipNamed("edge-llm"), ChipNamed("compact-532")}) {
+    const auto attention = [&](std::vector<Sequence> sequences) {
+      return PriceOf(device, model, StepOf(model, std::move(sequences)), Role::kAttention).seconds();
+    };
+    const double one = attention({a}), other = attention({b});
+    EXPECT_NE(one, other);
+    EXPECT_NEAR(attention({a, a, a}), 3 * one, 1e-9 * one);
+    EXPECT_NEAR(attention({a, b, b, a}), 2 * one + 2 * other, 1e-9 * one);
+  }
+}
+
 TEST(OpTimeTest, MoreOfAResourceIsNeverSlower) {
   const Model model = ModelOf("qwen2.5-0.5b", "Q4_K_M");
   for (const Sequence& sequence : {kToken, Sequence{.rows = 200, .kv_len = 50, .logit_rows = 1}}) {

@@ -10,7 +10,6 @@
 #include "graph/cost.h"
 #include "model/model.h"
 #include "model/shapes.h"
-#include "predict/efficiency.h"
 
 namespace edgewise {
 namespace {
@@ -128,11 +127,10 @@ double AsDouble(Bytes bytes) { return static_cast<double>(bytes.value()); }
   throw Error(ErrorCode::kBadFile, StrCat(file, ":", line, ": ", what));
 }
 
-// Of the arithmetic peak for products with weights of this type, that of the threads that ran.
-double PeakOf(const Observation& o, DType type) {
-  const double peak = ArithmeticPeak(o.device, type);
+// Of the device's arithmetic, what the threads that ran have.
+double ThreadsShare(const Observation& o) {
   const bool some = o.device.kind == DeviceKind::kCpu && o.row.threads > 0 && o.device.cores > 0;
-  return some ? peak * std::min(1.0, static_cast<double>(o.row.threads) / o.device.cores) : peak;
+  return some ? std::min(1.0, static_cast<double>(o.row.threads) / o.device.cores) : 1;
 }
 
 void CountDecode(const Model& model, Observation& o) {
@@ -140,12 +138,13 @@ void CountDecode(const Model& model, Observation& o) {
   const Sequence sequence = {.rows = 1, .kv_len = o.row.generated / 2, .logit_rows = 1};
   Step step;
   BuildStep(model, DType::kF16, DType::kF16, {&sequence, 1}, step);
+  const double share = ThreadsShare(o);
   for (const Op& op : step.ops) {
     const OpCost cost = CostOf(model, op, step);
     o.read_s += AsDouble(cost.weight_bytes + cost.kv_read + cost.kv_write + cost.activation_bytes) /
                 o.device.memory_bytes_s.value;
     if (op.kind == OpKind::kMatMul) {
-      o.multiply_s += static_cast<double>(cost.flops.value()) / PeakOf(o, op.weight);
+      o.multiply_s += static_cast<double>(cost.flops.value()) / (OneRowPeak(o.device, op.weight) * share);
     }
   }
   o.ops = static_cast<uint32_t>(step.ops.size());
@@ -162,9 +161,9 @@ void CountPrefill(const Model& model, Observation& o) {
   for (const Op& op : step.ops) {
     if (op.kind != OpKind::kMatMul && op.kind != OpKind::kAttention) continue;
     const DType type = op.kind == OpKind::kMatMul ? op.weight : DType::kF16;
-    seconds += static_cast<double>(CostOf(model, op, step).flops.value()) / PeakOf(o, type);
+    seconds += static_cast<double>(CostOf(model, op, step).flops.value()) / ArithmeticPeak(o.device, type);
   }
-  o.prefill_share = seconds * o.row.prefill_tok_s / o.row.prompt;
+  o.prefill_share = seconds / ThreadsShare(o) * o.row.prefill_tok_s / o.row.prompt;
 }
 
 Observation Observe(PublishedSpeed row, const std::string& file, PublishedTable::DeviceOf device_of) {
@@ -271,6 +270,16 @@ const Observation& PublishedTable::Find(std::string_view id) const {
       std::ranges::find_if(observations_, [&](const Observation& o) { return o.row.id == id; });
   EDGEWISE_CHECK(found != observations_.end());
   return *found;
+}
+
+Efficiency PublishedTable::Remember(const std::string& key, FunctionRef<Efficiency()> make) const {
+  {
+    const std::lock_guard lock(memo_->mutex);
+    if (const auto found = memo_->known.find(key); found != memo_->known.end()) return found->second;
+  }
+  const Efficiency made = make();
+  const std::lock_guard lock(memo_->mutex);
+  return memo_->known.emplace(key, made).first->second;
 }
 
 }  // namespace edgewise

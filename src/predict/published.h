@@ -4,12 +4,16 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/function_ref.h"
 #include "machine/device.h"
+#include "predict/efficiency.h"
 #include "quant/recipe.h"
 
 namespace edgewise {
@@ -60,7 +64,7 @@ struct Observation {
   BitClass bits = BitClass::k4;
   double seconds = 0;        // of a token, measured
   double read_s = 0;         // at the whole bandwidth: weights, cache, activations
-  double multiply_s = 0;     // at the whole peak of the threads that ran: the products
+  double multiply_s = 0;     // at the whole OneRowPeak of the threads that ran: the products
   uint32_t ops = 0;          // of the step's list
   double prefill_share = 0;  // of the peak, in prefill; 0: not known
 
@@ -79,9 +83,19 @@ class PublishedTable {
   const std::vector<PublishedEnergy>& energy() const { return energy_; }
   const Observation& Find(std::string_view id) const;  // requires that there is one
 
+  // What `make` gives for this key the first time it is asked for. A search asks for the same few fits
+  // thousands of times. Any thread.
+  Efficiency Remember(const std::string& key, FunctionRef<Efficiency()> make) const;
+
  private:
+  struct Memo {
+    std::mutex mutex;
+    std::map<std::string, Efficiency> known;
+  };
+
   std::vector<Observation> observations_;
   std::vector<PublishedEnergy> energy_;
+  std::unique_ptr<Memo> memo_ = std::make_unique<Memo>();
 };
 
 // A class must have so many rows to be fitted and scored.

@@ -13,7 +13,8 @@
 namespace edgewise {
 namespace {
 
-constexpr size_t kRowsForBase = 5;
+constexpr size_t kRowsForBase = 5;  // of a fit
+constexpr size_t kRowsOfGroup = 5;  // for another device: machines around one processor differ
 constexpr double kLeastSpread = 2;
 
 // Rows of one device differ by that much: a Raspberry Pi 5 drew 10.9 to 13.9 W.
@@ -35,17 +36,17 @@ double ErrorOf(const std::vector<PowerRow>& rows) {
       if (row.device != left_out.device) rest.push_back(row.point);
     }
     if (rest.empty()) return Efficiency().error;
-    errors.push_back(std::abs(DrawnBy(FitPower(rest), left_out.point.rated) / left_out.point.drawn - 1));
+    errors.push_back(std::abs(left_out.point.drawn / DrawnBy(FitPower(rest), left_out.point.rated) - 1));
   }
-  return Quantile(std::move(errors), kBandQuantile);
+  return BandOf(std::move(errors));
 }
 
 Watts OfOwnRows(const Device& device, const std::vector<double>& drawn) {
   Watts watts;
   watts.watts = Median(drawn);
   std::vector<double> errors;
-  for (const double one : drawn) errors.push_back(std::abs(watts.watts / one - 1));
-  watts.error = Quantile(std::move(errors), kBandQuantile);
+  for (const double one : drawn) errors.push_back(std::abs(one / watts.watts - 1));
+  watts.error = BandOf(std::move(errors));
   watts.rows = static_cast<uint32_t>(drawn.size());
   watts.from = StrCat(watts.rows, " published rows of ", device.name);
   return watts;
@@ -94,9 +95,6 @@ Watts WattsFor(const Device& device, std::string_view engine, const PublishedTab
        [&](const Observation& o) { return family(o) && o.row.engine == engine; },
        {}},
       {device.family, family, {}},
-      {StrCat("any ", NameOf(device.kind)),
-       [&](const Observation& o) { return o.device.kind == device.kind; },
-       {}},
   };
   for (const PublishedEnergy& energy : table.energy()) {
     const Observation& o = table.Find(energy.speed);
@@ -114,7 +112,7 @@ Watts WattsFor(const Device& device, std::string_view engine, const PublishedTab
     return {.watts = rated, .error = kOwnError, .from = "the device's own figure, measured", .rows = 0};
   }
   for (const Group& group : groups) {
-    if (group.rows.size() < kLeastRows) continue;
+    if (group.rows.size() < kRowsOfGroup) continue;
     std::vector<PowerPoint> points;
     for (const PowerRow& row : group.rows) points.push_back(row.point);
     const PowerFit fit = FitPower(points);

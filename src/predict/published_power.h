@@ -17,9 +17,11 @@ struct Watts {
   std::string from;   // "8 published rows of nvidia-gpu x llama.cpp-vulkan: 232 W + 0.10 x 450 W"
   uint32_t rows = 0;  // of measurements behind it; 0: the device's own figure as it is
 };
-// Of the whole machine, at the wall: the first of these that has kLeastRows rows - the device's own rows
-// (their median), family x engine, family, kind - and else the device's own figure. A figure that was
-// measured is taken as it is; a device without one has only its rows.
+// Of the whole machine, at the wall: the median of the device's own rows where there are kLeastRows; a figure
+// of its own that was measured; its rating by its family x engine or its family, whichever first has five
+// rows; else its rating as it is. What a machine takes around the processor differs too much between
+// families. Above the rating of a processor, since the wall also feeds memory, fans and the power supply
+// itself. Nobody knows without rows and without a figure.
 Watts WattsFor(const Device& device, std::string_view engine, const PublishedTable& table);
 
 // Says what its maker says: of a figure that was measured while decoding, a fit would learn nothing.

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "base/strings.h"
 #include "model/model.h"
@@ -119,8 +120,15 @@ SpeedScores ScoreSpeeds(const PublishedTable& table) {
     one.name = name;
     one.rows = rows.size();
     one.scored = rows.size() >= kLeastRows;
+    std::set<std::string> devices;
+    for (const Observation* row : rows) {
+      devices.insert(row->row.device);
+      one.prefill_rows += row->prefill_share > 0;
+    }
+    one.devices = devices.size();
     one.median = MedianOf(errors[name]);
     one.efficiency = EfficiencyFrom(rows);
+    one.efficiency.error = ErrorBand(rows);
   }
   scores.scored = all.size();
   scores.median = MedianOf(all);

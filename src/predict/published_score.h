@@ -24,7 +24,9 @@ struct SpeedScore {
 };
 struct SpeedClass {
   std::string name;
-  size_t rows = 0;  // that count
+  size_t rows = 0;          // that count
+  size_t devices = 0;       // that they are of: with one, the band is assumed
+  size_t prefill_rows = 0;  // that know a prefill share: without, compute_share is assumed
   bool scored = false;
   double median = 0;      // absolute errors
   Efficiency efficiency;  // of all its rows; its error is of devices left out

@@ -158,8 +158,8 @@ TEST(PublishedTable, ObservationsCountWhatADecodedTokenReadsAndMultiplies) {
   EXPECT_EQ(o.bits, BitClass::k16);
   EXPECT_EQ(o.seconds, 0.4);
   // Llama 2 7B: 6.607e9 weights are multiplied (6.738e9 less the embedding), two bytes each; position 64 of
-  // the cache is 64 * 2 * 4096 * 2 bytes * 32 layers; activations come to less than 0.1%.
-  EXPECT_NEAR(o.read_s, (2 * 6.607e9 + 64.0 * 2 * 4096 * 2 * 32) / 10e9, 2e-3);
+  // the cache is 64 * 2 * 4096 * 2 bytes * 32 layers; activations and norms come to 0.2%.
+  EXPECT_NEAR(o.read_s, (2 * 6.607e9 + 64.0 * 2 * 4096 * 2 * 32) / 10e9, 4e-3);
   // Half of the four cores; CPUs multiply F16 at the rate of halves where they have it.
   EXPECT_NEAR(o.multiply_s, 2 * 6.607e9 / (0.5 * 200e9), 1e-3);
   EXPECT_EQ(o.ClassName(), "boards x test x 16-bit");

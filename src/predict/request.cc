@@ -212,7 +212,7 @@ Prediction Predict(const Device& device, const Model& model, const Usage& usage,
     p.watts = p.joules_per_token * p.throughput_tok_s;
     p.request_joules = p.prefill.total.joules + later_tokens * p.joules_per_token;
   } else {
-    p.error = options.efficiency.error;
+    p.error = device.is_measured() ? kMeasuredError : options.efficiency.error;
     if (!device.is_measured()) p.efficiency_from = options.efficiency.from;
     if (device.watts) p.watts = device.watts->value * options.watts_share;
     p.joules_per_token = p.watts / p.throughput_tok_s;

@@ -12,6 +12,10 @@
 
 namespace edgewise {
 
+// Relative error of a prediction from rates measured on the same machine: a band of a tenth to either side. What
+// comparisons find is in docs/accuracy.md.
+inline constexpr double kMeasuredError = 0.1;
+
 // How a model is used. One sequence sees prompt + generate tokens; `batch` such sequences at once.
 struct Usage {
   uint32_t prompt = 128;
@@ -83,7 +87,7 @@ struct Prediction {
   double end_to_end_s = 0;       // TTFT and the generate - 1 tokens after it
   TimeBound bound = TimeBound::kMemory;  // of decode
   uint32_t threads = 0;          // priced; 0 where they do not matter
-  double error = 0;              // relative: see Efficiency::error; 0 on a chip
+  double error = 0;              // relative: kMeasuredError, 0 on a chip, else as Efficiency::error
   std::string efficiency_from;   // "" where no efficiency is assumed: measured machines, chips
   double watts = 0;              // while decoding; 0 where nobody knows
   double joules_per_token = 0;   // decode, of one token of one sequence

@@ -171,7 +171,10 @@ TEST(RequestTest, ARaspberryPiWhoseMemoryIsTooSmallReadsItsCard) {
   const DeviceCatalog catalog({EDGEWISE_SOURCE_DIR "/devices"}, ChipCatalog({}));
   const Device small = catalog.Find("rpi4");
   const Model model = ModelOf("llama2-7b");
-  const Prediction paging = PredictionOf(small, model, {.prompt = 64, .generate = 64});
+  const Usage usage = {.prompt = 64, .generate = 64};
+  PredictOptions options = {.efficiency = kHalf};
+  options.efficiency.decode_share = 0.2;
+  const Prediction paging = Predict(small, model, usage, PlainNeed, options);
   EXPECT_FALSE(paging.memory.fits());
   EXPECT_TRUE(paging.memory.runs());
   EXPECT_EQ(paging.bound, TimeBound::kPaging);
@@ -182,7 +185,7 @@ TEST(RequestTest, ARaspberryPiWhoseMemoryIsTooSmallReadsItsCard) {
 
   Device large = small;
   large.free_bytes->value += 4.0 * (1 << 30);
-  const Prediction resident = PredictionOf(large, model, {.prompt = 64, .generate = 64});
+  const Prediction resident = Predict(large, model, usage, PlainNeed, options);
   EXPECT_TRUE(resident.memory.fits());
   EXPECT_EQ(resident.memory.resident_share, 1);
   EXPECT_EQ(resident.decode.total.spent(TimeBound::kPaging), 0);

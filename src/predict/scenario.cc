@@ -116,7 +116,6 @@ Device DocumentsPhone() {
   device.f16_ops_s = stated(7.5e12, "half of it");
   device.f32_ops_s = stated(3.75e12, "a quarter of it");
   device.memory_bytes = stated(4e9, "S2: a device of 4 GB");
-  device.free_bytes = stated(4e9, "all of it: the best case");
   device.memory_bytes_s = stated(25.6e9, "S2: LPDDR5-6400, 32 bits");
   device.watts = stated(3, "S2: 3 W");
   return device;

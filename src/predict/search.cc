@@ -131,6 +131,25 @@ bool Keeps(const Figures& figures, const Limits& limits) {
   return true;
 }
 
+std::vector<uint32_t> DistinctModels(std::span<const ModelChoice> models) {
+  const auto same_weights = [](const ModelShape& a, const ModelShape& b) {
+    const ModelConfig &c = a.config, &d = b.config;
+    return c.architecture == d.architecture && c.vocab == d.vocab && c.width == d.width &&
+           c.layers == d.layers && c.heads == d.heads && c.kv_heads == d.kv_heads &&
+           c.head_dim == d.head_dim && c.ffn == d.ffn && c.window == d.window &&
+           a.tied_output == b.tied_output;
+  };
+  std::vector<uint32_t> distinct;
+  for (uint32_t i = 0; i < models.size(); ++i) {
+    const bool superseded = std::ranges::any_of(models, [&](const ModelChoice& other) {
+      return same_weights(other.shape, models[i].shape) &&
+             other.shape.config.context > models[i].shape.config.context;
+    });
+    if (!superseded) distinct.push_back(i);
+  }
+  return distinct;
+}
+
 std::vector<Configuration> Enumerate(std::span<const ModelChoice> models, const Space& space) {
   std::vector<Configuration> all;
   Configuration c;

@@ -45,6 +45,9 @@ struct Space {
   std::vector<uint32_t> threads = {0};
   Usage base;  // the rest
 };
+// All choices but those whose every weight another choice has too, with as long a context: Llama 2 stands for
+// LLaMA 1, Llama 3.1 for 3.
+std::vector<uint32_t> DistinctModels(std::span<const ModelChoice> models);
 // All of it, in order, but what cannot be: a context that the model was not made for, KV blocks
 // that a head does not fill.
 std::vector<Configuration> Enumerate(std::span<const ModelChoice> models, const Space& space);

@@ -277,7 +277,8 @@ TEST_F(SearchTest, TheLeastChangeIsOneIfOneDoes) {
 }
 
 TEST_F(SearchTest, TwoChangesWhereOneDoesNot) {
-  const Deployment now = {{.model = 2, .recipe = "F16"}, device_};
+  Deployment now = {{.model = 2, .recipe = "F16"}, device_};
+  now.device.int8_ops_s->value = now.device.f16_ops_s->value = 1e13;  // so that memory bounds it
   ChangeSpace space;
   space.recipes = {"Q8_0", "Q4_0"};
   space.drafts = {4};
@@ -291,6 +292,13 @@ TEST_F(SearchTest, TwoChangesWhereOneDoesNot) {
   const LeastChange answer = FindLeastChange(evaluator_, now, changes, want);
   ASSERT_FALSE(answer.ways.empty());
   EXPECT_EQ(answer.ways.front().what.size(), 2u);
+}
+
+TEST_F(SearchTest, OfModelsWithTheSameWeightsTheOneWithTheLongerContextStands) {
+  const std::vector<ModelChoice> twins = {{"llama1-7b", ShapeNamed("llama1-7b"), nullptr, ""},
+                                          {"llama2-7b", ShapeNamed("llama2-7b"), nullptr, ""},
+                                          {"llama1-33b", ShapeNamed("llama1-33b"), nullptr, ""}};
+  EXPECT_EQ(DistinctModels(twins), (std::vector<uint32_t>{1, 2}));
 }
 
 TEST_F(SearchTest, TheScenariosNameShapesAndTypesThatExist) {

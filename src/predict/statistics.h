@@ -23,7 +23,8 @@ inline double Quantile(std::vector<double> values, double share) {
 }
 inline double Median(std::vector<double> values) { return Quantile(std::move(values), 0.5); }
 
-// Of predictions, three of four are off by at most their error band.
-inline constexpr double kBandQuantile = 0.75;
+// A band of 1 - band to 1 + band times the prediction, from errors measured / predicted - 1: three of four
+// keep it. Below 1, so that it ends above nothing.
+inline double BandOf(std::vector<double> errors) { return std::min(0.95, Quantile(std::move(errors), 0.75)); }
 
 }  // namespace edgewise

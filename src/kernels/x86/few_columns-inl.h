@@ -123,8 +123,6 @@ template <int kGroups, int kMaxCode, bool kSigned, bool kScaled>
 template <typename Type, bool kOne>
 void FewColumns32(const MatMulArgs& a) {
   using Block = typename Type::Block;
-  // Blocks to a line: every lane's next line is asked for in as many turns.
-  constexpr uint32_t kTurns = sizeof(Block) > 32 ? 2 : 4;
   const uint32_t blocks = a.k / kBlock32, columns = kOne ? 1 : a.m;
   LaneRows<Block> rows(a);
   for (uint32_t step = 0; step < rows.steps(); ++step) {
@@ -132,10 +130,7 @@ void FewColumns32(const MatMulArgs& a) {
     Floats sum[kOne ? 1 : kFewColumns];
     for (uint32_t j = 0; j < columns; ++j) sum[j] = ZeroFloats();
     for (uint32_t b = 0; b < blocks; ++b) {
-#pragma GCC unroll 16
-      for (uint32_t r = 0; r < kLanes / kTurns; ++r) {
-        rows.template Fetch<1>(static_cast<int>(b % kTurns * (kLanes / kTurns) + r), b);
-      }
+      rows.FetchTurn(b);
       Ints codes[kWords32];
       CodeWords(rows, b, codes);
       const Floats d = Halves(rows, b, offsetof(Block, d));

@@ -19,10 +19,12 @@ namespace {
 template <typename Block>
 class LaneRows {
  public:
-  explicit LaneRows(const MatMulArgs& a)
+  // The lanes of vector `part` of `parts` that are computed side by side.
+  explicit LaneRows(const MatMulArgs& a, uint32_t part = 0, uint32_t parts = 1)
       : args_(a),
         ahead_(a.prefetch_bytes),
-        steps_((a.rows + kLanes - 1) / kLanes) {}
+        first_lane_(part * kLanes),
+        steps_(RowsOfLane(a.rows, parts * kLanes, a.w_stride)) {}
 
   // Every lane's number of rows.
   uint32_t steps() const { return steps_; }
@@ -31,7 +33,8 @@ class LaneRows {
   [[gnu::always_inline]] void Go(uint32_t step) {
 #pragma GCC unroll 16
     for (uint32_t r = 0; r < kLanes; ++r) {
-      const uint32_t wanted = r * steps_ + step, i = wanted < args_.rows ? wanted : args_.rows - 1;
+      const uint32_t wanted = (first_lane_ + r) * steps_ + step;
+      const uint32_t i = wanted < args_.rows ? wanted : args_.rows - 1;
       rows_[r] = reinterpret_cast<const Block*>(args_.w + i * args_.w_stride);
     }
   }
@@ -42,6 +45,15 @@ class LaneRows {
 #pragma GCC unroll 4
     for (size_t line = 0; line < kBytes; line += kLine) {
       _mm_prefetch(reinterpret_cast<const char*>(rows_[r] + b) + ahead_ + line, _MM_HINT_T0);
+    }
+  }
+
+  // The same with blocks below a line: every lane's next line, in as many turns as blocks lie in a line.
+  [[gnu::always_inline]] void FetchTurn(uint32_t b) const {
+    constexpr uint32_t kTurns = sizeof(Block) > 32 ? 2 : 4;
+#pragma GCC unroll 16
+    for (uint32_t r = 0; r < kLanes / kTurns; ++r) {
+      Fetch<1>(static_cast<int>(b % kTurns * (kLanes / kTurns) + r), b);
     }
   }
 
@@ -56,7 +68,7 @@ class LaneRows {
     float* y = args_.y + column * args_.y_stride;
 #pragma GCC unroll 16
     for (uint32_t r = 0; r < kLanes; ++r) {
-      const uint32_t i = r * steps_ + step;
+      const uint32_t i = (first_lane_ + r) * steps_ + step;
       if (i < args_.rows) y[i] = sums[r];
     }
   }
@@ -65,7 +77,7 @@ class LaneRows {
   static constexpr size_t kLine = 64;
   const MatMulArgs& args_;
   const size_t ahead_;
-  const uint32_t steps_;
+  const uint32_t first_lane_, steps_;
   const Block* rows_[kLanes];
 };
 

@@ -7,6 +7,7 @@
 #include "kernels/kernels.h"
 #include "kernels/row_ops-inl.h"
 #include "kernels/x86/few_columns_k-inl.h"
+#include "kernels/x86/few_columns_panel-inl.h"
 #include "kernels/x86/paired_panel-inl.h"
 
 namespace edgewise::kernels {
@@ -14,12 +15,15 @@ namespace {
 
 constexpr const char* kFewHow =
     kLanes == 16 ? "16 rows transposed in registers" : "8 rows transposed in registers";
+constexpr const char* kFewPanelHow = "16 rows transposed to a panel, tiles of 16 x 3, vpmaddubsw";
 
 template <typename T>
 MatMulKernel Kernel32(MatMulShape shape) {
   switch (shape) {
     case MatMulShape::kOne: return {FewColumns32<T, true>, kFewHow};
-    case MatMulShape::kFew: return {FewColumns32<T, false>, kFewHow};
+    case MatMulShape::kFew:
+      if constexpr (kFewByPanel<T>) return {FewColumnsPanel<T>, kFewPanelHow};
+      return {FewColumns32<T, false>, kFewHow};
     case MatMulShape::kMany: break;
   }
   return {ManyColumns<PanelFor32<T>>, PanelFor32<T>::kHow};

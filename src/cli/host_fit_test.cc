@@ -1,0 +1,159 @@
+// The fit recovers rates that made-up timings were computed from, with noise and without.
+#include "cli/host_fit.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace edgewise {
+namespace {
+
+constexpr double kWeights = 1e8, kBytes = 1.0625e8, kRoof = 20e9;
+
+// A kernel: what its arithmetic takes per weight, and the share of the roof that it reads with.
+struct Kernel {
+  double unpack_s, mac_s, share;
+};
+constexpr Kernel kOne = {0, 30e-12, 0.9}, kFew = {25e-12, 6e-12, 0.8}, kMany = {120e-12, 5e-12, 0.8};
+
+const Kernel& KernelOf(uint32_t rows) { return rows == 1 ? kOne : rows <= 8 ? kFew : kMany; }
+
+double ComputeOf(uint32_t rows) { return KernelOf(rows).unpack_s + rows * KernelOf(rows).mac_s; }
+double SecondsOf(uint32_t rows, double roof) {
+  return std::max(kWeights * ComputeOf(rows), kBytes / (KernelOf(rows).share * roof));
+}
+
+// Runs of a machine whose memory gives `roof`, each off by up to `noise`, one in `outliers` by a factor of 2.
+std::vector<ProductSample> Samples(double roof, double noise, int outliers) {
+  std::vector<ProductSample> samples;
+  int count = 0;
+  for (int round = 0; round < 9; ++round) {
+    for (const uint32_t rows : {1u, 2u, 4u, 8u, 16u, 32u, 128u, 512u}) {
+      for (const bool cached : {true, false}) {
+        if (cached && rows > 8) continue;
+        double factor = 1 + noise * ((count * 7 % 11) / 5.0 - 1);
+        if (outliers != 0 && ++count % outliers == 0) factor *= 2;
+        const double seconds = cached ? kWeights * ComputeOf(rows) : SecondsOf(rows, roof);
+        samples.push_back({rows, cached, kWeights, kBytes, seconds * factor, roof});
+      }
+    }
+  }
+  return samples;
+}
+
+double Price(const std::vector<ProductRate>& rates, uint32_t rows, double roof) {
+  for (const ProductRate& rate : rates) {
+    if (rows < rate.least_rows || rows > rate.most_rows) continue;
+    return std::max(kWeights * (rate.unpack_s + rows * rate.mac_s), kBytes / (rate.memory_share * roof));
+  }
+  ADD_FAILURE() << "no rate holds for " << rows << " rows";
+  return 0;
+}
+
+TEST(FitProducts, GivesBackWhatWasMeasured) {
+  const auto rates = FitProducts(DType::kQ8_0, Samples(kRoof, 0, 0));
+  for (const uint32_t rows : {1u, 2u, 4u, 8u, 16u, 32u, 128u, 512u}) {
+    EXPECT_NEAR(Price(rates, rows, kRoof) / SecondsOf(rows, kRoof), 1, 1e-9) << rows;
+  }
+  // And what was not: between the points, and beyond them.
+  for (const uint32_t rows : {3u, 6u, 20u, 77u, 300u, 2048u}) {
+    EXPECT_NEAR(Price(rates, rows, kRoof) / SecondsOf(rows, kRoof), 1, 1e-9) << rows;
+  }
+}
+
+TEST(FitProducts, RangesFollowEachOtherAndEndWithTheKernels) {
+  const auto rates = FitProducts(DType::kQ8_0, Samples(kRoof, 0, 0));
+  ASSERT_EQ(rates.size(), 8u);
+  uint32_t next = 1;
+  for (const ProductRate& rate : rates) {
+    EXPECT_EQ(rate.type, DType::kQ8_0);
+    EXPECT_EQ(rate.least_rows, next);
+    next = rate.most_rows + 1;
+  }
+  EXPECT_EQ(rates[0].most_rows, 1u);
+  EXPECT_EQ(rates[3].most_rows, 8u);
+  EXPECT_EQ(rates.back().most_rows, UINT32_MAX);
+}
+
+TEST(FitProducts, FollowsTheRoofWhereMemoryBindsAndArithmeticWhereItDoesNot) {
+  const auto rates = FitProducts(DType::kQ8_0, Samples(kRoof, 0, 0));
+  // One row was bound by memory: half the bandwidth doubles it, and twice as much leaves the arithmetic.
+  EXPECT_NEAR(Price(rates, 1, kRoof / 2), SecondsOf(1, kRoof / 2), 1e-9);
+  EXPECT_NEAR(Price(rates, 1, 4 * kRoof), kWeights * ComputeOf(1), 1e-9);
+  EXPECT_NEAR(Price(rates, 128, kRoof / 2), SecondsOf(128, kRoof), 1e-9);
+}
+
+TEST(FitProducts, BearsNoiseAndOutliers) {
+  const auto rates = FitProducts(DType::kQ8_0, Samples(kRoof, 0.05, 10));
+  for (const uint32_t rows : {1u, 2u, 3u, 4u, 8u, 16u, 64u, 512u}) {
+    EXPECT_NEAR(Price(rates, rows, kRoof) / SecondsOf(rows, kRoof), 1, 0.06) << rows;
+  }
+  for (const ProductRate& rate : rates) {
+    EXPECT_GE(rate.unpack_s, 0);
+    EXPECT_GE(rate.mac_s, 0);
+    EXPECT_LE(rate.memory_share, 1);
+  }
+}
+
+TEST(FitProducts, SlowMachinesWithoutTheLongestRuns) {
+  auto samples = Samples(kRoof, 0, 0);
+  std::erase_if(samples, [](const ProductSample& s) { return s.rows > 16; });
+  const auto rates = FitProducts(DType::kQ8_0, samples);
+  EXPECT_EQ(rates.back().least_rows, 9u);
+  EXPECT_EQ(rates.back().most_rows, UINT32_MAX);
+  EXPECT_NEAR(Price(rates, 16, kRoof) / SecondsOf(16, kRoof), 1, 1e-9);
+}
+
+AttentionSample Attention(uint32_t rows, uint32_t group, double positions, double unpack_s, double mac_s) {
+  AttentionSample sample = {
+      .rows = rows, .kv_values = 2 * 64 * positions, .macs = 64 * positions * group * rows};
+  sample.seconds = sample.kv_values * unpack_s + sample.macs * mac_s;
+  return sample;
+}
+
+TEST(FitAttention, TellsUnpackingFromMultiplying) {
+  std::vector<AttentionSample> samples;
+  for (const uint32_t group : {1u, 8u}) {
+    for (const double positions : {128.0, 1024.0}) {
+      samples.push_back(Attention(1, group, positions, 2e-10, 2e-11));
+      samples.push_back(Attention(32, group, positions, 3e-10, 4e-11));
+    }
+  }
+  const auto rates = FitAttention(DType::kF16, samples);
+  ASSERT_EQ(rates.size(), 2u);
+  EXPECT_EQ(rates[0].most_rows, 1u);
+  EXPECT_NEAR(rates[0].unpack_s, 2e-10, 1e-14);
+  EXPECT_NEAR(rates[0].mac_s, 2e-11, 1e-15);
+  EXPECT_EQ(rates[1].least_rows, 2u);
+  EXPECT_NEAR(rates[1].unpack_s, 3e-10, 1e-14);
+  EXPECT_NEAR(rates[1].mac_s, 4e-11, 1e-15);
+}
+
+TEST(FitAttention, NothingIsNegative) {
+  // Unpacking that costs nothing, with noise that would make it less.
+  std::vector<AttentionSample> samples = {Attention(1, 1, 1024, 0, 2e-11), Attention(1, 8, 1024, 0, 2e-11)};
+  samples[0].seconds *= 0.9;
+  const auto rates = FitAttention(DType::kF16, samples);
+  ASSERT_EQ(rates.size(), 1u);
+  EXPECT_EQ(rates[0].unpack_s, 0);
+  EXPECT_NEAR(rates[0].mac_s, 2e-11, 2e-12);
+}
+
+TEST(FitOverhead, GroupsAndStep) {
+  const std::vector<OverheadSample> samples = {
+      {7, 20e-6 + 7 * 3e-6}, {7, 1}, {7, 20e-6 + 7 * 3e-6}, {52, 20e-6 + 52 * 3e-6}, {52, 20e-6 + 52 * 3e-6}};
+  const Overhead overhead = FitOverhead(samples);
+  EXPECT_NEAR(overhead.group_s, 3e-6, 1e-12);
+  EXPECT_NEAR(overhead.step_s, 20e-6, 1e-10);
+}
+
+TEST(FitOverhead, NeverNegative) {
+  const std::vector<OverheadSample> samples = {{7, -1e-6}, {52, -3e-6}};
+  const Overhead overhead = FitOverhead(samples);
+  EXPECT_EQ(overhead.group_s, 0);
+  EXPECT_EQ(overhead.step_s, 0);
+}
+
+}  // namespace
+}  // namespace edgewise
