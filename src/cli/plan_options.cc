@@ -135,7 +135,7 @@ Usage UsageOf(const PlanFlags& flags) {
   check("--predict", flags.generate, 1, kMostPositions);
   check("--ctx-size", flags.context.value_or(1), 1, kMostPositions);
   check("--batch-size", flags.chunk.value_or(1), 1, kMostPositions);
-  check("--batch", flags.sequences, 1, 4096);
+  check("--batch", flags.sequences, 1, 1024);  // slots of the engine
   check("--draft", flags.draft, 0, 64);
   check("--threads", flags.threads.value_or(1), 1, 1024);
   Usage usage;
