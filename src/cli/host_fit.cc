@@ -14,7 +14,7 @@ namespace {
 // times is what the formula takes, and near their crossing what is measured is longer than either.
 constexpr double kMemoryBound = 1.15;
 
-// Seconds per weight, medians by number of rows.
+// Seconds per weight if arithmetic were all and its pace that of the rates; medians by number of rows.
 struct Times {
   std::map<uint32_t, double> cached, streamed;
   std::map<uint32_t, double> memory_share;  // if all of the streamed time were reading
@@ -23,7 +23,7 @@ struct Times {
 Times TimesOf(std::span<const ProductSample> samples) {
   std::map<uint32_t, std::vector<double>> cached, streamed, share;
   for (const ProductSample& s : samples) {
-    (s.cached ? cached : streamed)[s.rows].push_back(s.seconds / s.weights);
+    (s.cached ? cached : streamed)[s.rows].push_back(s.seconds * s.pace / s.weights);
     if (!s.cached) share[s.rows].push_back(s.bytes / s.seconds / s.roof_bytes_s);
   }
   Times times;

@@ -160,13 +160,14 @@ PublishedTable NamedPublished(const DeviceCatalog& devices) {
   for (const std::string& folder : FoldersOf("devices", "EDGEWISE_DEVICES")) {
     const std::string speeds = folder + "/published.csv", energy = folder + "/energy.csv";
     if (!std::filesystem::exists(speeds)) continue;
+    std::vector<PublishedSpeed> speed_rows = ParsePublishedSpeeds(TextOf(speeds), speeds);
+    std::vector<PublishedEnergy> energy_rows = ParsePublishedEnergy(TextOf(energy), energy);
     std::map<std::string, Device> known;  // hundreds of rows, tens of devices
-    return PublishedTable(
-        ParsePublishedSpeeds(TextOf(speeds), speeds), speeds, ParsePublishedEnergy(TextOf(energy), energy),
-        energy, [&](const std::string& name) {
-          const auto found = known.find(name);
-          return found != known.end() ? found->second : known.emplace(name, devices.Find(name)).first->second;
-        });
+    const auto device_of = [&](const std::string& name) {
+      const auto found = known.find(name);
+      return found != known.end() ? found->second : known.emplace(name, devices.Find(name)).first->second;
+    };
+    return PublishedTable(std::move(speed_rows), speeds, std::move(energy_rows), energy, device_of);
   }
   throw Error(ErrorCode::kNotFound,
               "no folder of devices has published.csv: set EDGEWISE_DEVICES to the folder devices/");
