@@ -12,6 +12,7 @@
 #include "cli/plan_setup.h"
 #include "cli/table.h"
 #include "predict/battery.h"
+#include "predict/energy.h"
 #include "predict/scenario.h"
 #include "quant/recipe.h"
 
@@ -219,7 +220,8 @@ int Exercise5(const PlanFlags& flags) {
       {"1.5 W", 1.5, "7.4 h: twice"},
       {"3 W for half of the work, 1.5 W for the other", DutyCycleWatts(3, 1.5, 0.5),
        "\"mean 2 W\", about 5.55 h"},
-      {"3 W for a third of the work, 1.5 W for two thirds", DutyCycleWatts(3, 1.5, 1.0 / 3), ""},
+      {"3 W for a third of the work, 1.5 W for two thirds",
+       DutyCycleWatts(3, 1.5, 1 - ShareForMean(2, 1.5, 3)), ""},
       {"3 W a quarter of the time, 0.1 W asleep for the rest", DutyCycleWatts(3, 0.1, 0.25), "intermittent"},
       {"0.7 of the clock, 0.3 W idle (voltage with it)", DvfsWatts(3, 0.3, 0.7), "DVFS"},
   };

@@ -194,9 +194,9 @@ int PrintFormulas(const PlanFlags& flags) {
   }
   Write(StrCat("Parameters, KV cache in F16, and tokens per second of 4-bit weights at 1935 GB/s (an A100)\n",
                table.ToText(),
-               "Right is what stands before each printed formula. Theirs leave out that query heads share keys\n"
-               "and values (GQA), that a feed-forward layer has a width and three matrices of its own and the\n"
-               "head may have one, and count every byte twice.\n"));
+               "Right is what stands before each printed formula. Theirs leave out that query heads share\n"
+               "keys and values (GQA), that a feed-forward layer has a width and three matrices of its own\n"
+               "and the head may have one, and count every byte twice.\n"));
   return 0;
 }
 

@@ -98,8 +98,9 @@ int PlanOne(PlanSetup& setup, const PlanFlags& flags) {
   const EnergyOptions energy = EnergyOptionsOf(flags);
   const Limits wants = WantsOf(flags);
   const Configuration configuration = setup.configuration();
-  const Deployment now = {configuration, setup.DeviceNamed(setup.DeviceNames().front(), {&configuration, 1})};
-  const PlanView view = ViewOf(setup, now.device, configuration, energy);
+  const Device device = setup.DeviceNamed(setup.DeviceNames().front(), {&configuration, 1});
+  const PlanView view = ViewOf(setup, device, configuration, energy);
+  const Deployment now = {configuration, AtClock(device, energy.clock_share)};
   const ChangeSpace space = ChangesAllowed(setup, flags, now);
   std::vector<Change> changes = ChangesOf(setup.models(), now, space);
   const Candidate candidate = CandidateOf(configuration, view.figures, view.prediction);

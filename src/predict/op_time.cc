@@ -61,6 +61,19 @@ void ForEachKind(const Step& step, F&& f) {
   }
 }
 
+// Of the cache that an operator reads, each byte once: blocks of query rows read it again from memory, but it
+// need not come over a link again for them.
+double VisibleCacheBytes(const Op& op, const Step& step) {
+  if (op.kind != OpKind::kAttention) return 0;
+  const AttentionShape& a = op.attention;
+  double positions = 0;
+  for (const Sequence& s : step.sequences) {
+    positions += static_cast<double>(s.kv_len) + s.rows - FirstVisible(s.kv_len, a.window);
+  }
+  return positions * a.kv_heads *
+         static_cast<double>(KvRowBytes(a.k_type, a.head_dim) + KvRowBytes(a.v_type, a.head_dim));
+}
+
 // A chip's closed form says how much of the time the array works; whatever is moved meanwhile is hidden. So
 // the longer of the two parts takes all of it.
 OpTime TimeOf(const ChipDesign& design, const ChipCost& cost) {
@@ -187,7 +200,7 @@ OpTime OpPricer::Price(const Op& op, const Step& step) const {
     time = PriceOnPeaks(op, cost);
   }
   const double missing = (1 - options_.resident_share) * AsDouble(cost.weight_bytes);
-  const double missing_kv = (1 - options_.resident_kv) * AsDouble(cost.kv_read + cost.kv_write);
+  const double missing_kv = (1 - options_.resident_kv) * VisibleCacheBytes(op, step);
   if (device_.host_bytes_s) {
     time.Add(TimeBound::kLink, (missing + missing_kv) / device_.host_bytes_s->value);
   } else if (missing > 0) {

@@ -218,6 +218,10 @@ TEST(OpTimeTest, ACacheThatMemoryDoesNotHoldComesOverTheLink) {
   EXPECT_DOUBLE_EQ(attention.spent(TimeBound::kLink), 1000 * 1024.0 / 4 / 500e6);
   EXPECT_EQ(attention.bound(), TimeBound::kLink);
   EXPECT_EQ(PriceOf(device, model, step, Role::kQ, options).spent(TimeBound::kLink), 0);
+  // Of many rows too it comes once.
+  const Step prefill = StepOf(model, {{.rows = 500, .kv_len = 500}});
+  EXPECT_DOUBLE_EQ(PriceOf(device, model, prefill, Role::kAttention, options).spent(TimeBound::kLink),
+                   1000 * 1024.0 / 4 / 500e6);
 }
 
 TEST(OpTimeTest, AStepIsTheSumOfItsOperatorsAndGroups) {
