@@ -14,7 +14,8 @@ double SecondsOf(const BenchSample& sample, size_t role, uint32_t threads) {
   return sample.counters.by_role[role].busy.value() / threads;
 }
 
-constexpr double kNoticed = 0.1;  // CPUs that others take before they are blamed
+constexpr double kNoticed = 0.1;     // CPUs that others take before they are blamed
+constexpr double kLongEnough = 0.2;  // seconds: CPU time is counted in 10 ms
 
 std::string Signed(double share) { return StrCat(share < 0 ? "" : "+", Number(100 * share, "%.1f"), "%"); }
 
@@ -116,7 +117,7 @@ std::string Comparison::Reason() const {
   }
   // What explains most of the difference: the roof that moved meanwhile, waiting, or an operator.
   const double others = measured.median().others.value() / seconds.median;
-  if (others > kNoticed && difference < 0) {
+  if (others > kNoticed && seconds.median > kLongEnough && difference < 0) {
     return StrCat("other processes took ", Number(others, "%.1f"), " CPUs meanwhile");
   }
   const double near = near_bytes_s();

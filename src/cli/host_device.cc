@@ -113,13 +113,13 @@ void Store(const std::string& path, const Device& device) {
   }
 }
 
-// Measures again, twice at most, when other processes took much of the CPUs meanwhile; the quietest counts.
+// Measures once more when other processes took much of the CPUs meanwhile; the quieter counts.
 template <typename F>
 auto Quietly(F&& measure) {
   constexpr double kQuiet = 0.1;  // CPUs taken
   decltype(measure()) best;
   double least = INFINITY;
-  for (int attempt = 0; attempt < 3 && least > kQuiet; ++attempt) {
+  for (int attempt = 0; attempt < 2 && least > kQuiet; ++attempt) {
     const MachineState before = ReadMachineState();
     const Seconds start = Now();
     auto rates = measure();
@@ -150,6 +150,8 @@ std::vector<Missing> MissingOf(const HostRequest& request, Device& device) {
   threads.erase(std::unique(threads.begin(), threads.end()), threads.end());
   std::vector<DType> kv_types = request.kv_types;
   if (kv_types.empty()) kv_types = {DType::kF16};
+  std::ranges::sort(kv_types);
+  kv_types.erase(std::unique(kv_types.begin(), kv_types.end()), kv_types.end());
   for (const uint32_t count : threads) {
     if (std::ranges::find(device.teams, count, &TeamRate::threads) != device.teams.end()) continue;
     TeamRate team;
@@ -184,16 +186,33 @@ Device WithTeams(Device device, const std::vector<Missing>& wanted) {
   return device;
 }
 
-void SetPeaks(Device& device, const TeamRate& team, const kernels::Roof& roof) {
+void SetPeaks(Device& device, const TeamRate& team, const HostMeasurer::Roofs& roofs) {
   const std::string source = StrCat("probe, ", team.threads, team.threads == 1 ? " thread" : " threads");
   const auto raise = [&](Figure& figure, double value) {
     if (value > figure.value || figure.source == source) figure = Measured(value, source);
   };
-  raise(device.memory_bytes_s, roof.read_gb_s * 1e9);
+  raise(device.memory_bytes_s, roofs.read_bytes_s);
   if (!device.f32_ops_s) device.f32_ops_s = Figure();
   if (!device.int8_ops_s) device.int8_ops_s = Figure();
-  raise(*device.f32_ops_s, roof.f32_gops * 1e9);
-  raise(*device.int8_ops_s, roof.int8_gops * 1e9);
+  raise(*device.f32_ops_s, roofs.f32_ops_s);
+  raise(*device.int8_ops_s, roofs.peak_ops_s);
+}
+
+// The rates of another moment, at which the peak is `peak_ops_s`.
+void SetPace(TeamRate& team, double peak_ops_s) {
+  const double factor = team.peak_ops_s / peak_ops_s;
+  for (ProductRate& rate : team.products) {
+    rate.unpack_s *= factor;
+    rate.mac_s *= factor;
+  }
+  for (AttentionRate& rate : team.attention) {
+    rate.unpack_s *= factor;
+    rate.mac_s *= factor;
+  }
+  team.element_bytes_s /= factor;
+  team.group_s *= factor;
+  team.step_s *= factor;
+  team.peak_ops_s = peak_ops_s;
 }
 
 // Whether a cache may hold so many bytes: then the roof is that of the cache, probed for this model alone.
@@ -257,8 +276,12 @@ Device HostDevice(const HostRequest& request) {
   bool changed = false;
   for (const Missing& one : missing) {
     TeamRate& team = device.teams[one.team];
+    if (team.peak_ops_s == 0) {
+      team.peak_ops_s = Quietly([&] { return measurer->RoofsOf(team.threads, 0); }).peak_ops_s;
+    }
     for (const DType type : one.types) {
-      const TypeRates rates = Quietly([&] { return measurer->Products(type, team.threads, tick); });
+      const TypeRates rates =
+          Quietly([&] { return measurer->Products(type, team.threads, team.peak_ops_s, tick); });
       team.products.insert(team.products.end(), rates.products.begin(), rates.products.end());
       if (team.element_bytes_s == 0) {
         team.element_bytes_s = rates.element_bytes_s;
@@ -268,7 +291,8 @@ Device HostDevice(const HostRequest& request) {
       step();
     }
     for (const DType type : one.kv_types) {
-      const auto rates = Quietly([&] { return measurer->Attention(type, team.threads, tick); });
+      const auto rates =
+          Quietly([&] { return measurer->Attention(type, team.threads, team.peak_ops_s, tick); });
       team.attention.insert(team.attention.end(), rates.begin(), rates.end());
       step();
     }
@@ -279,12 +303,14 @@ Device HostDevice(const HostRequest& request) {
   for (const Missing& one : missing) {
     if (!one.roof && !in_cache) continue;
     TeamRate& team = device.teams[one.team];
-    const kernels::Roof roof = measurer->RoofOf(team.threads, request.resident_bytes);
+    const HostMeasurer::Roofs roofs =
+        Quietly([&] { return measurer->RoofsOf(team.threads, request.resident_bytes); });
     if (one.roof) {
-      team.read_bytes_s = Measured(roof.read_gb_s * 1e9, "from memory, " + Today());
-      SetPeaks(device, team, roof);
+      team.read_bytes_s = Measured(roofs.read_bytes_s, "from memory, " + Today());
+      SetPeaks(device, team, roofs);
+      SetPace(team, roofs.peak_ops_s);
     }
-    cached[one.team] = roof.cached_gb_s * 1e9;
+    cached[one.team] = roofs.cached_bytes_s;
     step();
   }
   progress.Clear();

@@ -14,7 +14,7 @@ namespace {
 // times is what the formula takes, and near their crossing what is measured is longer than either.
 constexpr double kMemoryBound = 1.15;
 
-// Seconds per weight, medians by number of rows.
+// Seconds per weight if arithmetic were all and its pace that of the rates; medians by number of rows.
 struct Times {
   std::map<uint32_t, double> cached, streamed;
   std::map<uint32_t, double> memory_share;  // if all of the streamed time were reading
@@ -23,7 +23,7 @@ struct Times {
 Times TimesOf(std::span<const ProductSample> samples) {
   std::map<uint32_t, std::vector<double>> cached, streamed, share;
   for (const ProductSample& s : samples) {
-    (s.cached ? cached : streamed)[s.rows].push_back(s.seconds / s.weights);
+    (s.cached ? cached : streamed)[s.rows].push_back(s.seconds * s.pace / s.weights);
     if (!s.cached) share[s.rows].push_back(s.bytes / s.seconds / s.roof_bytes_s);
   }
   Times times;
@@ -31,6 +31,11 @@ Times TimesOf(std::span<const ProductSample> samples) {
   for (const auto& [rows, values] : streamed) times.streamed[rows] = SpreadOf(values).median;
   for (const auto& [rows, values] : share) times.memory_share[rows] = SpreadOf(values).median;
   return times;
+}
+
+double LowerQuartile(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[(values.size() - 1) / 4];
 }
 
 uint32_t MostRows(kernels::MatMulShape shape) {
@@ -115,8 +120,8 @@ Overhead FitOverhead(std::span<const OverheadSample> samples) {
   std::map<uint32_t, std::vector<double>> by_groups;
   for (const OverheadSample& s : samples) by_groups[s.groups].push_back(s.seconds);
   const double few = by_groups.begin()->first, many = by_groups.rbegin()->first;
-  const double few_s = std::max(0.0, SpreadOf(by_groups.begin()->second).median);
-  const double many_s = std::max(0.0, SpreadOf(by_groups.rbegin()->second).median);
+  const double few_s = std::max(0.0, LowerQuartile(by_groups.begin()->second));
+  const double many_s = std::max(0.0, LowerQuartile(by_groups.rbegin()->second));
   Overhead overhead;
   overhead.group_s = many == few ? many_s / many : std::max(0.0, (many_s - few_s) / (many - few));
   overhead.step_s = std::max(0.0, few_s - few * overhead.group_s);

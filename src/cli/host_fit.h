@@ -19,6 +19,7 @@ struct ProductSample {
   double bytes = 0;         // of the weights
   double seconds = 0;       // of the whole team
   double roof_bytes_s = 0;  // that the team read beside it, of so many bytes
+  double pace = 1;          // of the arithmetic beside it, over that of the moment the rates are for
 };
 // Rates that meet the medians of the samples wherever there are some, and in between follow the straight
 // line. Up to kFewColumns rows both kinds of samples are needed, beyond only those that are not cached. Where
@@ -32,7 +33,7 @@ struct AttentionSample {
   uint32_t rows = 1;     // of a sequence
   double kv_values = 0;  // read: each once for the query heads and rows that share it
   double macs = 0;       // query heads x visible positions x head dimension
-  double seconds = 0;
+  double seconds = 0;    // at the pace of the moment the rates are for
 };
 // One row (decode) and more (prefill): time = kv_values * unpack + macs * mac, by least squares of the
 // relative error. The samples must differ in how many query heads share a KV head.
@@ -46,7 +47,8 @@ struct OverheadSample {
 struct Overhead {
   double group_s = 0, step_s = 0;
 };
-// From medians of the samples with the fewest and the most groups; neither result is negative.
+// From the samples with the fewest and the most groups, of each the lower quartile: what disturbs a wait only
+// makes it longer. Neither result is negative.
 Overhead FitOverhead(std::span<const OverheadSample> samples);
 
 }  // namespace edgewise

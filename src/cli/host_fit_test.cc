@@ -84,6 +84,20 @@ TEST(FitProducts, FollowsTheRoofWhereMemoryBindsAndArithmeticWhereItDoesNot) {
   EXPECT_NEAR(Price(rates, 128, kRoof / 2), SecondsOf(128, kRoof), 1e-9);
 }
 
+TEST(FitProducts, TakesOutThePaceOfTheMoment) {
+  // Half of the rounds at 0.7 of the pace: arithmetic took longer, memory did not.
+  auto samples = Samples(kRoof, 0, 0);
+  for (size_t i = 0; i < samples.size(); i += 2) {
+    samples[i].pace = 0.7;
+    const bool by_memory = !samples[i].cached && samples[i].rows <= 4;
+    if (!by_memory) samples[i].seconds /= 0.7;
+  }
+  const auto rates = FitProducts(DType::kQ8_0, samples);
+  for (const uint32_t rows : {1u, 2u, 4u, 8u, 16u, 32u, 128u, 512u}) {
+    EXPECT_NEAR(Price(rates, rows, kRoof) / SecondsOf(rows, kRoof), 1, 1e-9) << rows;
+  }
+}
+
 TEST(FitProducts, BearsNoiseAndOutliers) {
   const auto rates = FitProducts(DType::kQ8_0, Samples(kRoof, 0.05, 10));
   for (const uint32_t rows : {1u, 2u, 3u, 4u, 8u, 16u, 64u, 512u}) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <map>
 #include <span>
 #include <utility>
@@ -63,7 +64,8 @@ uint32_t LayersFor(DType type, uint64_t bytes) {
 struct Timing {
   double wall = 0;
   std::array<double, kRoles> role{};
-  double sum = 0;  // of the roles
+  double sum = 0;   // of the roles
+  double pace = 1;  // of arithmetic beside it (ProductSample::pace)
 };
 
 // Places the model's weights there and makes them up.
@@ -155,7 +157,7 @@ double ElementBytesOf(const Model& model, const Step& step) {
 
 // Without the head, which has rows of its own.
 ProductSample ProductsOf(const Model& model, const Step& step, const Timing& timing) {
-  ProductSample sample = {.rows = step.rows};
+  ProductSample sample = {.rows = step.rows, .pace = timing.pace};
   sample.seconds = SecondsOf(step, timing)[static_cast<size_t>(OpClass::kProduct)] -
                    timing.role[static_cast<size_t>(Role::kHead)];
   for (const Op& op : step.ops) {
@@ -168,7 +170,7 @@ ProductSample ProductsOf(const Model& model, const Step& step, const Timing& tim
 
 AttentionSample AttentionOf(const Model& model, const Step& step, const Timing& timing) {
   AttentionSample sample = {.rows = step.rows};
-  sample.seconds = timing.role[static_cast<size_t>(Role::kAttention)];
+  sample.seconds = timing.role[static_cast<size_t>(Role::kAttention)] * timing.pace;
   for (const Op& op : step.ops) {
     if (op.kind != OpKind::kAttention) continue;
     const AttentionShape& a = op.attention;
@@ -185,11 +187,7 @@ AttentionSample AttentionOf(const Model& model, const Step& step, const Timing& 
 struct TypeSamples {
   std::vector<ProductSample> products;
   std::vector<double> element_bytes_s;
-  struct Single {  // a step of one row
-    uint32_t groups;
-    double beyond_products, element_bytes;
-  };
-  std::vector<Single> singles;
+  std::vector<OverheadSample> waits;  // in no operator; parallel to products
 
   void Add(const Model& model, const Step& step, const Timing& timing, bool cached) {
     ProductSample sample = ProductsOf(model, step, timing);
@@ -200,14 +198,28 @@ struct TypeSamples {
       // That one worker ends a long phase before the others is a share of the work, no cost of a barrier.
       const double uneven = timing.wall / timing.sum;
       sample.seconds *= uneven;
-      element_bytes_s.push_back(element_bytes / (seconds[static_cast<size_t>(OpClass::kElement)] * uneven));
-    } else if (step.rows == 1) {
-      singles.push_back({static_cast<uint32_t>(step.groups.size()),
-                         timing.wall - seconds[static_cast<size_t>(OpClass::kProduct)] -
-                             seconds[static_cast<size_t>(OpClass::kAttention)],
-                         element_bytes});
+      const double elements = seconds[static_cast<size_t>(OpClass::kElement)] * uneven;
+      element_bytes_s.push_back(element_bytes / (elements * timing.pace));
     }
+    waits.push_back({static_cast<uint32_t>(step.groups.size()), timing.wall - timing.sum});
     products.push_back(sample);
+  }
+
+  // Of steps of one row. What steps of few rows wait longer, at the barrier after their rows were rounded, is
+  // then put to their products.
+  Overhead TakeOverhead() {
+    std::vector<OverheadSample> single;
+    for (size_t i = 0; i < products.size(); ++i) {
+      if (products[i].rows == 1) single.push_back(waits[i]);
+    }
+    const Overhead overhead = FitOverhead(single);
+    for (size_t i = 0; i < products.size(); ++i) {
+      ProductSample& sample = products[i];
+      if (sample.cached || kernels::ShapeOf(sample.rows) != kernels::MatMulShape::kFew) continue;
+      const double foreseen = waits[i].groups * overhead.group_s + overhead.step_s;
+      sample.seconds += std::max(0.0, waits[i].seconds - foreseen);
+    }
+    return overhead;
   }
 };
 
@@ -230,7 +242,10 @@ struct HostMeasurer::Impl {
   Model Make(const ModelConfig& config, DType type) {
     Model model = ShapeOf(config, type);
     const uint64_t bytes = model.PlaceWeights(nullptr);
-    if (memory.size() < bytes) memory = AnonymousMemory(std::max(bytes, kStreamBytes));
+    if (memory.size() < bytes) {
+      memory = AnonymousMemory(std::max(bytes, kStreamBytes));
+      memory.Populate();  // Flush() reads it before anybody may have written
+    }
     FillRandom(model, memory.data());
     return model;
   }
@@ -240,19 +255,62 @@ struct HostMeasurer::Impl {
     return 1e9 * std::max(roof.read_gb_s, roof.cached_gb_s);
   }
 
+  // 8-bit operations per second of the team now, in a millisecond.
+  double PeakNow(uint32_t threads) {
+    const kernels::PeakLoop loop = kernels::IntegerPeakLoop(kernels::Kernels().isa);
+    const uint32_t calls = 128 * threads;
+    const Seconds start = Now();
+    PoolOf(threads).Run([&](Worker& worker) {
+      worker.ForChunks(calls, 8, [&](uint32_t begin, uint32_t end) {
+        for (uint32_t i = begin; i < end; ++i) loop.run();
+      });
+    });
+    return Flops(loop.ops * calls) / (Now() - start);
+  }
+
+  // A run between two glances at the peak.
+  Timing Paced(Probe& one, uint32_t rows, uint32_t depth, uint32_t threads, double peak_ops_s) {
+    const double before = PeakNow(threads);
+    Timing timing = one.Run(rows, depth);
+    timing.pace = (before + PeakNow(threads)) / 2 / peak_ops_s;
+    return timing;
+  }
+
+  // Throws out of the caches what a model's weights throw out between two uses of a KV cache.
+  void Flush(uint32_t threads) {
+    const auto pieces = static_cast<uint32_t>(memory.size() >> 20);  // of a MiB
+    PoolOf(threads).Run([&](Worker& worker) {
+      worker.ForChunks(pieces, 1, [&](uint32_t piece, uint32_t) {
+        const std::span<const std::byte> part(memory.data() + (size_t{piece} << 20), 1 << 20);
+        flushed += kernels::ReadAll(part, {.streams = 4, .prefetch = 2048});
+      });
+    });
+  }
+
   kernels::RoofProbe probe;
   AnonymousMemory memory;
+  std::atomic<uint64_t> flushed{0};  // makes the reads of Flush() used
   std::map<uint32_t, std::unique_ptr<ThreadPool>> pools;
 };
 
 HostMeasurer::HostMeasurer() : impl_(std::make_unique<Impl>()) {}
 HostMeasurer::~HostMeasurer() = default;
 
-kernels::Roof HostMeasurer::RoofOf(uint32_t threads, uint64_t resident) {
-  return impl_->probe.Measure(impl_->PoolOf(threads), resident);
+HostMeasurer::Roofs HostMeasurer::RoofsOf(uint32_t threads, uint64_t resident) {
+  constexpr int kProbes = 5, kGlances = 4;
+  std::vector<double> read, cached, peak, floats;
+  for (int i = 0; i < kProbes; ++i) {
+    const kernels::Roof roof = impl_->probe.Measure(impl_->PoolOf(threads), resident);
+    read.push_back(roof.read_gb_s * 1e9);
+    cached.push_back(roof.cached_gb_s * 1e9);
+    floats.push_back(roof.f32_gops * 1e9);
+    for (int j = 0; j < kGlances; ++j) peak.push_back(impl_->PeakNow(threads));
+  }
+  return {SpreadOf(std::move(read)).median, SpreadOf(std::move(cached)).median,
+          SpreadOf(std::move(peak)).median, SpreadOf(std::move(floats)).median};
 }
 
-TypeRates HostMeasurer::Products(DType type, uint32_t threads, Tick tick) {
+TypeRates HostMeasurer::Products(DType type, uint32_t threads, double peak_ops_s, Tick tick) {
   static constexpr uint32_t kFew[] = {1, 2, 4, 8}, kMany[] = {16, 32, 128, 512};
   TypeSamples samples;
   {
@@ -264,7 +322,7 @@ TypeRates HostMeasurer::Products(DType type, uint32_t threads, Tick tick) {
       const size_t first = samples.products.size();
       probe.Run(1, 0);  // the workers are awake, and what the probe of the roof read is out of the caches
       for (const uint32_t rows : kFew) {
-        const Timing timing = probe.Run(rows, 0);
+        const Timing timing = impl_->Paced(probe, rows, 0, threads, peak_ops_s);
         samples.Add(model, probe.step(), timing, false);
         tick();
       }
@@ -284,7 +342,7 @@ TypeRates HostMeasurer::Products(DType type, uint32_t threads, Tick tick) {
     for (uint32_t round = 0; round < rounds && (round == 0 || IsWithinBudget(start)); ++round) {
       for (const uint32_t m : rows) {
         if (m > rows.front() && m * row_s > kBudgetSeconds / 2) break;
-        const Timing timing = probe.Run(m, 0);
+        const Timing timing = impl_->Paced(probe, m, 0, threads, peak_ops_s);
         row_s = timing.wall / m;
         samples.Add(model, probe.step(), timing, cached);
         tick();
@@ -295,19 +353,16 @@ TypeRates HostMeasurer::Products(DType type, uint32_t threads, Tick tick) {
   run(CachedConfig(), kFew, 5 * kRounds, true);
 
   TypeRates rates;
+  const Overhead overhead = samples.TakeOverhead();
   rates.products = FitProducts(type, samples.products);
   rates.element_bytes_s = SpreadOf(samples.element_bytes_s).median;
-  std::vector<OverheadSample> overheads;
-  for (const TypeSamples::Single& one : samples.singles) {
-    overheads.push_back({one.groups, one.beyond_products - one.element_bytes / rates.element_bytes_s});
-  }
-  const Overhead overhead = FitOverhead(overheads);
   rates.group_s = overhead.group_s;
   rates.step_s = overhead.step_s;
   return rates;
 }
 
-std::vector<AttentionRate> HostMeasurer::Attention(DType kv_type, uint32_t threads, Tick tick) {
+std::vector<AttentionRate> HostMeasurer::Attention(DType kv_type, uint32_t threads, double peak_ops_s,
+                                                   Tick tick) {
   static constexpr std::pair<uint32_t, uint32_t> kRuns[] = {// rows, depth
                                                             {128, 0},
                                                             {1, 128},
@@ -320,7 +375,8 @@ std::vector<AttentionRate> HostMeasurer::Attention(DType kv_type, uint32_t threa
     const Seconds start = Now();
     for (uint32_t round = 0; round <= kRounds && (round < 2 || IsWithinBudget(start)); ++round) {
       for (const auto& [rows, depth] : kRuns) {
-        const Timing timing = probe.Run(rows, depth);
+        if (rows == 1) impl_->Flush(threads);
+        const Timing timing = impl_->Paced(probe, rows, depth, threads, peak_ops_s);
         if (round > 0) samples.push_back(AttentionOf(model, probe.step(), timing));
         tick();
       }

@@ -39,13 +39,19 @@ class HostMeasurer {
   HostMeasurer();
   ~HostMeasurer();
 
-  // Of a team, alone: what it reads of `resident` bytes over and over (0: of memory), and its peaks.
-  kernels::Roof RoofOf(uint32_t threads, uint64_t resident);
+  // Of a team, alone: medians of probes over a second or so. cached_bytes_s: of `resident` bytes read over
+  // and over, where half of the last cache holds them; else 0.
+  struct Roofs {
+    double read_bytes_s = 0, cached_bytes_s = 0, peak_ops_s = 0, f32_ops_s = 0;
+  };
+  Roofs RoofsOf(uint32_t threads, uint64_t resident);
 
   // Called between runs, which take a fraction of a second each; may throw.
   using Tick = FunctionRef<void()>;
-  TypeRates Products(DType type, uint32_t threads, Tick tick);
-  std::vector<AttentionRate> Attention(DType kv_type, uint32_t threads, Tick tick);
+  // Rates for a moment at which the team's peak is `peak_ops_s`: what the peak beside each run shows of the
+  // clock and of neighbours is taken out.
+  TypeRates Products(DType type, uint32_t threads, double peak_ops_s, Tick tick);
+  std::vector<AttentionRate> Attention(DType kv_type, uint32_t threads, double peak_ops_s, Tick tick);
 
  private:
   struct Impl;

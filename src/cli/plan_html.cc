@@ -53,19 +53,19 @@ std::vector<ReportPart> Spent(const OpTime& time) {
   return parts;
 }
 
-// The roof that this prediction stands under.
-std::vector<RoofLine> RoofsOf(const Device& device) {
-  std::vector<RoofLine> roofs;
-  if (device.chip) return roofs;
+// The roof that a prediction for so many threads stands under.
+std::vector<RoofLine> RoofsOf(const Device& device, uint32_t threads) {
+  if (device.chip) return {};
   double peak = 0;
   for (const auto* ops : {&device.f32_ops_s, &device.f16_ops_s, &device.int8_ops_s}) {
     if (*ops) peak = std::max(peak, (*ops)->value);
   }
   for (const TeamRate& team : device.teams) {
-    roofs.push_back({StrCat(team.threads, " threads, measured"), team.read_bytes_s.value, peak});
+    if (team.threads != threads) continue;
+    return {{StrCat("measured, ", threads, threads == 1 ? " thread" : " threads"), team.read_bytes_s.value,
+             peak}};
   }
-  if (roofs.empty()) roofs.push_back({"peaks", device.memory_bytes_s.value, peak});
-  return roofs;
+  return {{"peaks", device.memory_bytes_s.value, peak}};
 }
 
 }  // namespace
@@ -88,7 +88,7 @@ Report PlanReport(const PlanView& view, const Model& model, const Candidate& now
       .slot = 0, .first_row = 0, .rows = 1, .kv_len = u.prompt + u.generate / 2, .logit_rows = 1};
   const Sequence prefill = {
       .slot = 0, .first_row = 0, .rows = std::min(u.prompt, u.chunk), .kv_len = 0, .logit_rows = 1};
-  report.roofs = RoofsOf(view.device);
+  report.roofs = RoofsOf(view.device, p.threads);
   report.series = {
       SeriesOf("decode, predicted", 0, SumByRole(model, u, p.decode, decode), p.decode.total.seconds()),
       SeriesOf("prefill, predicted", 1, SumByRole(model, u, p.prefill, prefill), p.prefill.total.seconds())};

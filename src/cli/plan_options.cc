@@ -78,7 +78,9 @@ void PlanFlags::AddTo(Flags& flags) {
             "a wrong one lists all");
   flags.Add("--table", table, "NAME", "sizes: 7B to 65B by precision and device; losses: perplexity by type");
   flags.Add("--rules", rules, "source", "the documents' two decision rules, as written, beside ours");
-  flags.AddSwitch("--remeasure", remeasure, "measure this machine again");
+  flags.AddSwitch("--fresh", fresh,
+                  "measure this machine's memory again (a second): other work slows it down");
+  flags.AddSwitch("--remeasure", remeasure, "measure all of this machine again");
   flags.Add("--html", html, "FILE", "also write a page with the roofline and all operators");
   flags.AddSwitch("--json", json, "one JSON document");
 }
@@ -133,7 +135,7 @@ Usage UsageOf(const PlanFlags& flags) {
   check("--predict", flags.generate, 1, kMostPositions);
   check("--ctx-size", flags.context.value_or(1), 1, kMostPositions);
   check("--batch-size", flags.chunk.value_or(1), 1, kMostPositions);
-  check("--batch", flags.sequences, 1, 4096);
+  check("--batch", flags.sequences, 1, 1024);  // slots of the engine
   check("--draft", flags.draft, 0, 64);
   check("--threads", flags.threads.value_or(1), 1, 1024);
   Usage usage;

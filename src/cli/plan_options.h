@@ -29,7 +29,7 @@ struct PlanFlags {
   std::optional<std::string> battery, clock, duty;
   // What else can be asked.
   std::optional<std::string> preset, table, rules, html;
-  bool cold = false, remeasure = false, json = false;
+  bool cold = false, remeasure = false, fresh = false, json = false;
 
   void AddTo(Flags& flags);
 };

@@ -228,6 +228,10 @@ std::string ViewText(const PlanView& view) {
              ": ", view.device.title, "\n", BasisText(view), "\n\nMemory\n", MemoryText(view),
              PagingText(view), "\nSpeed (prompt of ", u.prompt, ", ", u.generate, " generated)\n",
              SpeedText(view), "  A decoded token is spent on: ", SpentText(p.decode.total), ".\n");
+  if (u.positions() > view.made_for) {
+    text +=
+        StrCat("  The model was made for ", view.made_for, " positions: text beyond them will be poor.\n");
+  }
   if (u.draft_tokens > 0) {
     text += StrCat("  Speculation: ", Number(p.tokens_per_step, "%.3g"), " tokens a step, if ",
                    PercentText(u.acceptance), " of the proposed ones are right (assumed).\n");

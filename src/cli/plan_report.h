@@ -21,6 +21,7 @@ struct PlanView {
   std::string model;       // its name
   std::string model_file;  // "" for shapes
   uint64_t parameters = 0;
+  uint32_t made_for = 0;  // positions that it was trained for
   Prediction prediction;
   Figures figures;
   MemoryPlan memory;

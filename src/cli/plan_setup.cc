@@ -127,6 +127,7 @@ Device PlanSetup::DeviceNamed(const std::string& name, std::span<const Configura
   if (configurations.size() != 1) request.resident_bytes = 0;  // a cache holds some models and not others
   if (flags_.threads) request.threads = {*flags_.threads};
   request.remeasure = flags_.remeasure;
+  request.roofs_again = flags_.fresh;
   return HostDevice(request);
 }
 

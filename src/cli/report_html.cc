@@ -18,7 +18,7 @@ constexpr std::string_view kStyle = R"css(
 .times figure{margin:0}figcaption{color:var(--soft);font-size:14px;margin-bottom:4px}
 figure.memory{overflow:visible}.memory .bar{height:28px}
 .memory rect.free{fill:var(--line)}i.free{background:var(--line)}
-td.left,th.left{text-align:left}
+td.left,th.left{text-align:left}td.left:last-child{white-space:normal;min-width:200px}
 </style>
 )css";
 

@@ -306,7 +306,7 @@ const Verb kCompareVerb = {"compare", "predicted, simulated and measured, operat
                            "edgewise compare -m model.gguf\n"
                            "edgewise compare -m model.gguf -p 128 -n 32 -d 0,1024 --batch-decode 1,4 -t 1,2\n"
                            "edgewise compare -m model.gguf --html report.html\n"
-                           "edgewise compare --device compact-scale -p 0 -n 1\n",
+                           "edgewise compare --device compact-532 -p 0 -n 1\n",
                            Add};
 
 }  // namespace edgewise

@@ -69,6 +69,11 @@ std::string LossSource(const Model& model, const Configuration& c) {
 
 PlanView ViewOf(PlanSetup& setup, const Device& device, const Configuration& configuration,
                 const EnergyOptions& energy) {
+  const bool has_cores = device.kind == DeviceKind::kCpu && !device.is_measured() && device.cores > 0;
+  if (has_cores && configuration.threads > device.cores) {
+    throw Error(ErrorCode::kUsage,
+                StrCat("-t ", configuration.threads, ": ", device.name, " has ", device.cores, " cores"));
+  }
   const Model& model = setup.evaluator().ModelFor(configuration);
   const ModelChoice& choice = setup.models()[configuration.model];
   PlanView view;
@@ -77,6 +82,7 @@ PlanView ViewOf(PlanSetup& setup, const Device& device, const Configuration& con
   view.model = choice.name;
   view.model_file = setup.FileOf(configuration);
   view.parameters = model.parameters();
+  view.made_for = model.config().context;
   view.prediction = setup.evaluator().PredictionOf(AtClock(device, energy.clock_share), configuration);
   view.figures =
       CandidateOf(configuration, setup.evaluator().WithoutTime(configuration), view.prediction).figures;

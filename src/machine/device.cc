@@ -103,6 +103,7 @@ void CheckTeam(const TeamRate& team) {
     Refuse(StrCat("team.threads is ", team.threads, ": it must be 1 to ", kMostThreads));
   }
   CheckFigure("team.read_bytes_s", "byte/s", team.read_bytes_s);
+  CheckReal("team.peak_ops_s", team.peak_ops_s, 0, kMostRate);
   CheckReal("team.element_bytes_s", team.element_bytes_s, kLeastRate, kMostRate);
   CheckReal("team.group_s", team.group_s, 0, kMostSeconds);
   CheckReal("team.step_s", team.step_s, 0, kMostSeconds);

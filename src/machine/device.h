@@ -75,6 +75,9 @@ struct AttentionRate {
 struct TeamRate {
   uint32_t threads = 1;
   Figure read_bytes_s;  // from memory
+  // 8-bit operations per second at best when the rates below held: where the clock or a neighbour changes it,
+  // they change alike. 0: not said.
+  double peak_ops_s = 0;
   std::vector<ProductRate> products;
   std::vector<AttentionRate> attention;
   double element_bytes_s = 0;  // norms, rotation, activation functions: bytes read and written

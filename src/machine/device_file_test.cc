@@ -53,6 +53,7 @@ Device MeasuredMachine() {
     team.products = {{DType::kQ4_K, 1, 1, 0.93, 1e-11 / 3, 2e-11}, {DType::kQ4_K, 2, 8, 1, 0, 3e-11}};
     team.attention = {{DType::kF16, 1, 512, 0.5, 1e-11, 1e-10}};
     team.element_bytes_s = 5e9;
+    team.peak_ops_s = 9e11;
     team.group_s = 3e-6;
     team.step_s = 1e-4;
     d.teams.push_back(team);

@@ -25,15 +25,15 @@ int Techniques(const Configuration& c) {
 
 Limits WithDeviceMemory(const Device& device, Limits limits) {
   std::optional<double>& memory = limits[LimitKind::kMemory];
+  // How much memory a chip is given is not part of its design.
   const double usable = device.usable_bytes();
-  if (!memory) memory = usable;
-  if (*memory > device.memory_bytes.value) {
+  if (memory && !device.chip && *memory > device.memory_bytes.value) {
     throw Error(ErrorCode::kUsage, StrCat("a memory limit of ", HumanBytes(static_cast<uint64_t>(*memory)),
                                           " contradicts ", device.name, ", which has ",
                                           HumanBytes(static_cast<uint64_t>(device.memory_bytes.value)),
                                           ": lower it, or take another device"));
   }
-  memory = std::min(*memory, usable);
+  if (!device.chip) memory = std::min(memory.value_or(usable), usable);
   if (limits[LimitKind::kWatts] && !device.watts && !device.chip) {
     throw Error(ErrorCode::kUsage, StrCat("nobody knows the watts of ", device.name,
                                           ": leave out the limit, or give them in a device file"));

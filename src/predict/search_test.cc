@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "machine/device_catalog.h"
 #include "predict/advice.h"
 #include "predict/scenario.h"
 
@@ -221,6 +222,14 @@ TEST_F(SearchTest, ContradictoryLimitsAreRefused) {
   Space impossible = SmallSpace();
   impossible.contexts = {1 << 20};
   EXPECT_THROW(Search(evaluator_, device_, impossible, Of(0, 0, 1, 0)), Error);
+}
+
+TEST_F(SearchTest, AChipHasTheMemoryThatItIsGiven) {
+  const Device chip = DeviceOf(ChipDesign());
+  const SearchAnswer answer = Search(evaluator_, chip, SmallSpace(), Of(1e9, 0, 0, 0.1));
+  ASSERT_FALSE(answer.ranked.empty());
+  for (const Candidate& c : answer.ranked) EXPECT_LE(c.figures.memory_bytes, 1e9);
+  EXPECT_FALSE(Search(evaluator_, chip, SmallSpace(), Of(0, 0, 1e-9, 0)).ranked.empty());
 }
 
 TEST_F(SearchTest, AdviceIsPricedAnew) {
