@@ -24,6 +24,14 @@ double TimeOf(const DecodeFit& fit, const Observation& o) {
   return std::max(fit.read * o.read_s, fit.multiply * o.multiply_s) + fit.op_s * o.ops;
 }
 
+// Rows tell launches from bytes where there are enough, whose bytes for each operator differ.
+bool TellLaunches(std::span<const Observation* const> rows) {
+  if (rows.size() < kRowsForOverhead) return false;
+  const auto bytes = [](const Observation* o) { return o->read_s / o->ops; };
+  const auto [least, most] = std::ranges::minmax(rows, {}, bytes);
+  return bytes(most) / bytes(least) >= kLeastSpread;
+}
+
 // Least sum of absolute deviations: the best fit of p factors goes through p of the rows, so all such fits
 // are tried. Deviant rows pull it less than squares would let them.
 class DecodeFitter {
@@ -33,7 +41,7 @@ class DecodeFitter {
     for (const Observation* row : rows) Try({.read = std::max(1.0, row->seconds / row->read_s)});
     if (rows[0]->device.kind == DeviceKind::kCpu) {
       if (rows.size() >= kLeastRows) TryUnpacking();
-    } else if (rows.size() >= kRowsForOverhead && Spread() >= kLeastSpread) {
+    } else if (TellLaunches(rows)) {
       TryOverhead();
     }
   }
@@ -68,13 +76,6 @@ class DecodeFitter {
         if (read >= 1 && op_s >= 0) Try({.read = read, .op_s = op_s});
       }
     }
-  }
-
-  // Of bytes for each operator.
-  double Spread() const {
-    const auto bytes = [](const Observation* o) { return o->read_s / o->ops; };
-    const auto [least, most] = std::ranges::minmax(rows_, {}, bytes);
-    return bytes(most) / bytes(least);
   }
 
   std::span<const Observation* const> rows_;
@@ -186,7 +187,10 @@ Efficiency FromGroups(const Device& device, std::string_view engine, const Recip
   bool own = true, prefill_known = false;
   for (const Group& group : GroupsFor(device, engine)) {
     const Rows rows = RowsOf(table, group, uses);
-    const bool new_fit = e.rows == 0 && rows.size() >= kLeastRows;
+    // On a GPU a few rows of one size of model would take launches for slow memory, and so halves for slow.
+    const bool enough =
+        own && device.kind != DeviceKind::kCpu ? TellLaunches(rows) : rows.size() >= kLeastRows;
+    const bool new_fit = e.rows == 0 && enough;
     if (new_fit) {
       e = fit_group(rows, group.name, own);
       e.from = StrCat(rows.size(), " published rows of ", group.name);

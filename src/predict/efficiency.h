@@ -42,13 +42,13 @@ double ArithmeticPeak(const Device& device, DType type);
 double OneRowPeak(const Device& device, DType type);
 
 // What published rows say of a program on a device: the first of these groups that has kLeastRows rows -
-// the device's own with this program; its family's with this program; its family's; its kind's - and else
-// assumptions. On CPUs a family first means those members that multiply bytes, or those that do not. Rows
-// of all formats count together, so that the formats of one device are priced alike: one with fewer bytes
-// is never slower. compute_share is the median of the first group where kLeastRows rows know their prefill,
-// and gives all formats the same speed (as far as the format's peak allows). `error` is from leaving out
-// one device at a time (one row, of the device's own). `recipe` is one of AllRecipes(); throws
-// Error(kUsage) for others.
+// the device's own with this program (on anything but a CPU, if they tell launches from bytes, see
+// FitDecode); its family's with this program; its family's; its kind's - and else assumptions. On CPUs a
+// family first means those members that multiply bytes, or those that do not. Rows of all formats count
+// together, so that the formats of one device are priced alike: one with fewer bytes is never slower.
+// compute_share is the median of the first group where kLeastRows rows know their prefill, and gives all
+// formats the same speed (as far as the format's peak allows). `error` is from leaving out one device at a
+// time (one row, of the device's own). `recipe` is one of AllRecipes(); throws Error(kUsage) for others.
 Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::string_view recipe,
                          const PublishedTable& table);
 // The same from those rows only that `uses` says true of: for scores, which leave out. `error` stays as

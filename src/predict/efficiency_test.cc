@@ -134,6 +134,15 @@ TEST(EfficiencyFor, FallsBackFromTheDeviceToItsFamilyAndKind) {
   EXPECT_THROW(EfficiencyFor(stranger, "test", "Q99", table), Error);
 }
 
+TEST(EfficiencyFor, AGpusOwnRowsMustTellLaunchesFromBytes) {
+  std::vector<TestRow> rows(4, {.tok_s = 20, .device = "gpu"});
+  for (int i = 0; i < 3; ++i) rows.push_back({.tok_s = 6, .recipe = "F16", .device = "gpu-b"});
+  const auto from = [&] { return EfficiencyFor(TestBoard("gpu"), "test", "F16", TableOf(rows)).from; };
+  EXPECT_EQ(from(), "7 published rows of cards x test");
+  rows.push_back({.tok_s = 6, .recipe = "F16", .device = "gpu"});
+  EXPECT_EQ(from(), "5 published rows of gpu x test");
+}
+
 TEST(EfficiencyFor, PrefillComesFromAWiderGroupWhereTheNearestKnowsNone) {
   std::vector<TestRow> rows(3, {.tok_s = 1.4, .recipe = "Q8_0", .device = "a"});
   for (int i = 0; i < 3; ++i) rows.push_back({.tok_s = 2, .device = "b", .prefill_tok_s = 6});
