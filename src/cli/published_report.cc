@@ -65,11 +65,11 @@ std::string DeviceText(const PublishedSpeed& row) {
 }
 
 std::string RowsText(const SpeedScores& scores) {
-  Table table({"<row", "<device", "<engine", "<model", "<type", "tok/s", "pred.", "error", "unseen", "any"});
+  Table table({"<row", "<device", "<engine", "<model", "<type", "tok/s", "error", "unseen", "any"});
   for (const SpeedScore& score : scores.rows) {
     const PublishedSpeed& row = score.row->row;
     table.Add({row.id, DeviceText(row), row.engine, row.shape, row.recipe, Three(row.tok_s),
-               score.scored ? Three(score.tok_s) : "", score.scored ? SignedPercent(score.error) : "",
+               score.scored ? SignedPercent(score.error) : "",
                score.device_error ? SignedPercent(*score.device_error) : "",
                score.general_error ? SignedPercent(*score.general_error) : ""});
   }
@@ -89,20 +89,13 @@ std::string UnscoredText(const SpeedScores& scores) {
 
 std::string EnergyText(const EnergyScores& scores) {
   Table table(
-      {"<row", "<device", "<engine", "<where", "W", "pred.", "J/token", "pred.", "error", "unseen", "<"});
+      {"<row", "<device", "<engine", "<where", "W", "pred.", "J/token", "pred.", "error", "unseen"});
   for (const EnergyScore& score : scores.rows) {
     const PublishedSpeed& row = score.row->row;
-    std::string why;
-    if (!row.unscored.empty()) {
-      why = "does not count";
-    } else if (!score.scored) {
-      why = score.class_rows < kLeastRows ? StrCat("only ", score.class_rows, " of its class")
-                                          : "its device's watts";
-    }
     table.Add({row.id, row.device, row.engine, score.energy->where, Three(score.energy->watts),
                score.scored ? Three(score.watts) : "", Three(score.measured),
                score.scored ? Three(score.joules) : "", score.scored ? SignedPercent(score.error) : "",
-               score.device_error ? SignedPercent(*score.device_error) : "", why});
+               score.device_error ? SignedPercent(*score.device_error) : ""});
   }
   return table.ToText();
 }
@@ -126,7 +119,8 @@ void PrintText(const PublishedTable& table, const SpeedScores& speeds, const Ene
   std::printf("%zu published watts, %zu of them predicted without them, their speeds too:\n",
               energy.rows.size(), energy.scored);
   std::printf(
-      "median error of a token's joules %s, of watts %s; joules %s with all rows of the device left out\n%s",
+      "median error of a token's joules %s, of watts %s; joules %s with all rows of the device left out\n"
+      "(blank: a row that does not count, under three of its class, or a device whose figure is this one)\n%s",
       Percent(energy.median).c_str(), Percent(energy.watts_median).c_str(),
       Percent(energy.device_median).c_str(), EnergyText(energy).c_str());
 }

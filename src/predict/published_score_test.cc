@@ -88,7 +88,8 @@ TEST(Published, FewerBytesAreNeverSlowerAndPrefillIsAlikeOnEveryDevice) {
         const Model model = Model::FromShape(ShapeNamed(shape), recipe);
         PredictOptions options;
         options.efficiency = EfficiencyFor(device, "llama.cpp", recipe, table);
-        const Prediction p = Predict(device, model, {}, PlainNeed, options);
+        // So many tokens that computing takes longer than reading the weights, on GPUs too.
+        const Prediction p = Predict(device, model, {.prompt = 512}, PlainNeed, options);
         if (!p.memory.fits()) continue;
         EXPECT_GE(p.tok_s, 0.9 * tok_s);
         EXPECT_GE(p.prefill_tok_s, p.tok_s);
