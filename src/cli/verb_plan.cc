@@ -18,6 +18,7 @@
 #include "cli/plan_tables.h"
 #include "cli/table.h"
 #include "cli/verb.h"
+#include "predict/energy.h"
 #include "predict/quality.h"
 
 namespace edgewise {
@@ -89,6 +90,7 @@ PlanView ViewOf(PlanSetup& setup, const Device& device, const Configuration& con
   view.memory = setup.MemoryOf(configuration);
   view.energy = energy;
   view.loss_from = LossSource(model, configuration);
+  view.least_joules = LeastTokenEnergy(model, configuration.usage).parts.total();
   return view;
 }
 
