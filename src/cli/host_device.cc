@@ -276,7 +276,9 @@ Device HostDevice(const HostRequest& request) {
   bool changed = false;
   for (const Missing& one : missing) {
     TeamRate& team = device.teams[one.team];
-    if (team.peak_ops_s == 0) team.peak_ops_s = measurer->RoofsOf(team.threads, 0).peak_ops_s;
+    if (team.peak_ops_s == 0) {
+      team.peak_ops_s = Quietly([&] { return measurer->RoofsOf(team.threads, 0); }).peak_ops_s;
+    }
     for (const DType type : one.types) {
       const TypeRates rates =
           Quietly([&] { return measurer->Products(type, team.threads, team.peak_ops_s, tick); });
@@ -301,7 +303,8 @@ Device HostDevice(const HostRequest& request) {
   for (const Missing& one : missing) {
     if (!one.roof && !in_cache) continue;
     TeamRate& team = device.teams[one.team];
-    const HostMeasurer::Roofs roofs = measurer->RoofsOf(team.threads, request.resident_bytes);
+    const HostMeasurer::Roofs roofs =
+        Quietly([&] { return measurer->RoofsOf(team.threads, request.resident_bytes); });
     if (one.roof) {
       team.read_bytes_s = Measured(roofs.read_bytes_s, "from memory, " + Today());
       SetPeaks(device, team, roofs);

@@ -33,6 +33,11 @@ Times TimesOf(std::span<const ProductSample> samples) {
   return times;
 }
 
+double LowerQuartile(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[(values.size() - 1) / 4];
+}
+
 uint32_t MostRows(kernels::MatMulShape shape) {
   switch (shape) {
     case kernels::MatMulShape::kOne: return 1;
@@ -115,8 +120,8 @@ Overhead FitOverhead(std::span<const OverheadSample> samples) {
   std::map<uint32_t, std::vector<double>> by_groups;
   for (const OverheadSample& s : samples) by_groups[s.groups].push_back(s.seconds);
   const double few = by_groups.begin()->first, many = by_groups.rbegin()->first;
-  const double few_s = std::max(0.0, SpreadOf(by_groups.begin()->second).median);
-  const double many_s = std::max(0.0, SpreadOf(by_groups.rbegin()->second).median);
+  const double few_s = std::max(0.0, LowerQuartile(by_groups.begin()->second));
+  const double many_s = std::max(0.0, LowerQuartile(by_groups.rbegin()->second));
   Overhead overhead;
   overhead.group_s = many == few ? many_s / many : std::max(0.0, (many_s - few_s) / (many - few));
   overhead.step_s = std::max(0.0, few_s - few * overhead.group_s);

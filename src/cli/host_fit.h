@@ -47,7 +47,8 @@ struct OverheadSample {
 struct Overhead {
   double group_s = 0, step_s = 0;
 };
-// From medians of the samples with the fewest and the most groups; neither result is negative.
+// From the samples with the fewest and the most groups, of each the lower quartile: what disturbs a wait only
+// makes it longer. Neither result is negative.
 Overhead FitOverhead(std::span<const OverheadSample> samples);
 
 }  // namespace edgewise

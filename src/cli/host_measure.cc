@@ -276,11 +276,11 @@ struct HostMeasurer::Impl {
     return timing;
   }
 
-  // Throws out of the small caches what a model's weights throw out between two uses of a KV cache.
+  // Throws out of the caches what a model's weights throw out between two uses of a KV cache.
   void Flush(uint32_t threads) {
-    constexpr uint32_t kPieces = 32;  // of a MiB
+    const auto pieces = static_cast<uint32_t>(memory.size() >> 20);  // of a MiB
     PoolOf(threads).Run([&](Worker& worker) {
-      worker.ForChunks(kPieces, 1, [&](uint32_t piece, uint32_t) {
+      worker.ForChunks(pieces, 1, [&](uint32_t piece, uint32_t) {
         const std::span<const std::byte> part(memory.data() + (size_t{piece} << 20), 1 << 20);
         flushed += kernels::ReadAll(part, {.streams = 4, .prefetch = 2048});
       });
