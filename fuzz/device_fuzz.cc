@@ -1,5 +1,5 @@
-// Any bytes as a device file: a device or an Error of one line. A device reads back as it was written, and has
-// memory to use and figures that can be. Findings become cases of src/machine/device_file_test.cc.
+// Any bytes as a device file: a device or an Error of one line. A device reads back as it was written, and
+// has memory to use and figures that can be. Findings become cases of src/machine/device_file_test.cc.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

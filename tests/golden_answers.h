@@ -9,12 +9,12 @@
 
 namespace edgewise {
 
-// Throws Error(kUnsupported) for an op that is none; Error for inputs that no chip, model or device can have, and
-// when an executed product comes out wrong.
+// Throws Error(kUnsupported) for an op that is none; Error for inputs that no chip, model or device can have,
+// and when an executed product comes out wrong.
 Answer AnswerOf(const GoldenRow& row);
 
-// Of chips, their products and a model's operations (golden_answers.cc); of devices, precisions, caches and rules
-// of choice (golden_formulas.cc).
+// Of chips, their products and a model's operations (golden_answers.cc); of devices, precisions, caches and
+// rules of choice (golden_formulas.cc).
 struct GoldenOp {
   const char* name;
   Answer (*answer)(const GoldenRow& row);

@@ -55,8 +55,8 @@ Answer TokensByMemory(const GoldenRow& row) {
 }
 
 Answer TokensPrinted(const GoldenRow& row) {
-  return printed::TokensPerSecond(row.Number("bw") * kGiga, Positive(row, "P") * kGiga, Positive(row, "bytes"),
-                                  Positive(row, "B"));
+  return printed::TokensPerSecond(row.Number("bw") * kGiga, Positive(row, "P") * kGiga,
+                                  Positive(row, "bytes"), Positive(row, "B"));
 }
 
 Answer WeightGb(const GoldenRow& row) {
@@ -123,7 +123,9 @@ Answer FlashIo(const GoldenRow& row) {
   return FlashAttentionElements(row.Number("N"), row.Number("d"), Positive(row, "M"));
 }
 
-Answer StandardIo(const GoldenRow& row) { return StandardAttentionElements(row.Number("N"), row.Number("d")); }
+Answer StandardIo(const GoldenRow& row) {
+  return StandardAttentionElements(row.Number("N"), row.Number("d"));
+}
 
 Answer DecideHw(const GoldenRow& row) {
   return std::string(NameOf(DecideHardware(row.Number("mem_gb") * kGiga, row.Number("model_gb") * kGiga,

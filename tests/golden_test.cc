@@ -1,5 +1,5 @@
-// Worked numbers about chips, models and devices, as a table on which others can check us: every row is answered
-// by the product's own functions. EDGEWISE_GOLDEN names another table.
+// Worked numbers about chips, models and devices, as a table on which others can check us: every row is
+// answered by the product's own functions. EDGEWISE_GOLDEN names another table.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -41,8 +41,8 @@ TEST(Golden, EveryRowIsAnsweredRight) {
     if (row.IsPrintedFigure()) ++printed;
     CheckRow(row);
   }
-  std::printf("%s: %zu rows checked; %zu of them reproduce what a document printed\n", path.c_str(), rows.size(),
-              printed);
+  std::printf("%s: %zu rows checked; %zu of them reproduce what a document printed\n", path.c_str(),
+              rows.size(), printed);
   EXPECT_FALSE(rows.empty()) << "a table without a row checks nothing";
 }
 
@@ -116,8 +116,9 @@ TEST(GoldenAnswers, RowsThatNoChipCanHaveAreRefused) {
                              "op=tile_gops;n=8;cycles=0;units=1;f=1e8", "op=matmul;A=1,2|3;B=1,1|1,1",
                              "op=matmul;A=1,2;B=1", "op=wrap32;v=0.5", "op=tile_bytes;n=8;elem=3;mats=1",
                              "op=params;d=64;ff=64;L=1;V=9;kv=64;ffn=4", "op=tps_mem;bw=1;gb=0",
-                             "op=err_bound;W=1,2;eps=1", "op=err_bound;W=1;;eps=x", "op=kd;alpha=1;T=0;t=1;s=1;y=0",
-                             "op=kd;alpha=1;T=1;t=1,2;s=1,2;y=2", "op=kv_token;L=1e9;kvh=1;hd=1;bits=8"}) {
+                             "op=err_bound;W=1,2;eps=1", "op=err_bound;W=1;eps=x",
+                             "op=kd;alpha=1;T=0;t=1;s=1;y=0", "op=kd;alpha=1;T=1;t=1,2;s=1,2;y=2",
+                             "op=kv_token;L=1e9;kvh=1;hd=1;bits=8"}) {
     SCOPED_TRACE(inputs);
     EXPECT_THROW(AnswerOf(RowOf(inputs)), Error);
   }

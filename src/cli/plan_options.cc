@@ -77,7 +77,9 @@ void PlanFlags::AddTo(Flags& flags) {
   flags.Add("--preset", preset, "NAME",
             "the documents' scenarios and exercises: mobile-app, exercise-4, ...; "
             "a wrong one lists all");
-  flags.Add("--table", table, "NAME", "sizes: 7B to 65B by precision and device; losses: perplexity by type");
+  flags.Add("--table", table, "NAME",
+            "sizes: 7B to 65B by precision and device; losses: perplexity by type; energy: a token by "
+            "technology; formulas: the documents' beside the right ones");
   flags.Add("--rules", rules, "source", "the documents' two decision rules, as written, beside ours");
   flags.AddSwitch("--fresh", fresh,
                   "measure this machine's memory again (a second): other work slows it down");

@@ -38,7 +38,7 @@ std::string MemoryText(const PlanView& view) {
   const MemoryFit& fit = view.prediction.memory;
   const double left = fit.usable_bytes - static_cast<double>(fit.need.total());
   const std::string verdict =
-      !std::isfinite(left) ? "the design does not say how much there is"
+      view.device.chip ? "the design does not say how much memory it is given"
       : fit.fits()
           ? StrCat("fits: ", Bytes(left), " of ", Bytes(fit.usable_bytes), " stay free")
           : StrCat("does not fit: ", Bytes(-left), " more than the ", Bytes(fit.usable_bytes), " usable");
@@ -52,8 +52,11 @@ std::string PagingText(const PlanView& view) {
   const double again = (1 - fit.resident_share) * static_cast<double>(fit.need.weights);
   const Device& d = view.device;
   if (fit.runs() && fit.has_link) {
-    return StrCat("  ", GigabyteText(again), " of weights come over the link of ",
-                  GigabyteText(d.host_bytes_s->value), "/s again for every step.\n");
+    const double kv = (1 - fit.resident_kv) * static_cast<double>(fit.need.kv);
+    return StrCat("  ", GigabyteText(again), " of weights",
+                  kv > 0 ? StrCat(" and what is in use of ", GigabyteText(kv), " of KV cache") : "",
+                  " come over the link of ", GigabyteText(d.host_bytes_s->value),
+                  "/s again for every step.\n");
   }
   if (fit.runs()) {
     return StrCat("  It pages: ", PercentText(1 - fit.resident_share), " of the weights (",
@@ -94,6 +97,11 @@ std::string SpeedText(const PlanView& view) {
   return table.ToText();
 }
 
+// Of a count that may be beyond any whole number.
+std::string CountText(double count) {
+  return count < 1e15 ? Grouped(static_cast<uint64_t>(count)) : Number(count, "%.3g");
+}
+
 // Where the time of a decoded token goes.
 std::string SpentText(const OpTime& time) {
   std::string text;
@@ -108,9 +116,18 @@ std::string SpentText(const OpTime& time) {
 
 std::string EnergyText(const PlanView& view) {
   const auto energy = EnergyOf(view);
-  if (!energy) return "  Nobody knows the watts of this device.\n";
   const Device& d = view.device;
   Table table({"<", "", "<"});
+  const auto add_floor = [&] {
+    if (d.chip) return;  // its own design counts them
+    table.Add({"of that at least", HumanJoules(view.least_joules),
+               "for multiply-adds and bytes alone in the best silicon known here (--table energy)"});
+  };
+  if (!energy) {
+    table.Add({"a token", "?", "nobody knows the watts of this device"});
+    add_floor();
+    return table.ToText();
+  }
   std::string source =
       d.chip ? "the design's energies (model)" : StrCat("model, from: ", WithProvenance(*d.watts));
   if (view.energy.clock_share != 1) {
@@ -118,6 +135,7 @@ std::string EnergyText(const PlanView& view) {
   }
   table.Add({"while decoding", Number(energy->load_watts, "%.3g W"), source});
   table.Add({"a token", HumanJoules(energy->joules_per_token), ""});
+  add_floor();
   if (view.energy.duty_share != 1) {
     table.Add({"on average", Number(energy->mean_watts, "%.3g W"),
                StrCat("busy ", PercentText(view.energy.duty_share), " of the time, else idle",
@@ -126,7 +144,7 @@ std::string EnergyText(const PlanView& view) {
   if (energy->hours > 0) {
     table.Add({"battery", Number(energy->hours, "%.3g h"),
                StrCat(Number(view.energy.battery->watt_hours(), "%.3g Wh"), ", ",
-                      Grouped(static_cast<uint64_t>(energy->tokens_per_charge)), " tokens")});
+                      CountText(energy->tokens_per_charge), " tokens")});
   }
   return table.ToText();
 }

@@ -29,6 +29,7 @@ struct PlanView {
   MemoryPlan memory;
   EnergyOptions energy;
   std::string loss_from;  // whose losses of number formats these are; "" where there is none
+  double least_joules = 0;  // of a token, in any silicon (predict/energy.h)
 };
 
 // Watts and what follows from them, at the clock and duty that were asked for; absent where nobody knows the

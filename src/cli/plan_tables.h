@@ -9,7 +9,8 @@
 namespace edgewise {
 
 // "sizes": 7B to 65B by precision: bytes, and tokens per second on devices. "losses": perplexity by type.
-// Throws Error(kUsage) for another name.
+// "energy": a token of the model by technology and DRAM. "formulas": those that the documents print beside
+// what is so. Throws Error(kUsage) for another name.
 int PrintPlanTable(const std::string& name, const PlanFlags& flags);
 
 // --rules source: both rules as the documents write them, for this configuration, beside ours.

@@ -27,7 +27,7 @@ std::string TextOf(const std::string& path) { return ReadNamedFile(path, kMostPu
 // "-" where a figure would only repeat what is assumed.
 std::string ClassesText(const SpeedScores& scores) {
   Table table(
-      {"<class", "rows", "devices", "median error", "bandwidth", "many rows", "one row", "us/op", "band"});
+      {"<class", "rows", "devices", "error", "bandwidth", "many", "one", "us/op", "band"});
   for (const SpeedClass& one : scores.classes) {
     if (!one.scored) continue;
     const Efficiency& e = one.efficiency;
@@ -39,41 +39,63 @@ std::string ClassesText(const SpeedScores& scores) {
   return table.ToText();
 }
 
+constexpr size_t kWidth = 110;
+
+// A paragraph in lines of kWidth letters at most, the further ones indented by four.
+std::string Wrapped(std::string_view text) {
+  std::string lines;
+  while (text.size() > kWidth) {
+    const size_t end = text.rfind(' ', kWidth);
+    lines += StrCat(text.substr(0, end), "\n   ");
+    text.remove_prefix(end);
+  }
+  return StrCat(lines, text, "\n");
+}
+
 std::string WhyUnscored(const SpeedScore& score) {
   if (!score.row->row.unscored.empty()) return score.row->row.unscored;
   return StrCat("only ", score.class_rows, score.class_rows == 1 ? " row" : " rows", " of its class");
 }
 
+std::string DeviceText(const PublishedSpeed& row) {
+  std::string text = row.device;
+  if (!row.variant.empty()) text += StrCat(" ", row.variant);
+  if (row.threads > 0) text += StrCat(" ", row.threads, "t");
+  return text;
+}
+
 std::string RowsText(const SpeedScores& scores) {
-  Table table({"<row", "<device", "<engine", "<model", "<type", "threads", "tok/s", "predicted", "error",
-               "device unseen", "<"});
+  Table table({"<row", "<device", "<engine", "<model", "<type", "tok/s", "error", "unseen", "any"});
   for (const SpeedScore& score : scores.rows) {
     const PublishedSpeed& row = score.row->row;
-    table.Add({row.id, row.variant.empty() ? row.device : StrCat(row.device, " ", row.variant), row.engine,
-               row.shape, row.recipe, row.threads == 0 ? "" : StrCat(row.threads), Three(row.tok_s),
-               score.scored ? Three(score.tok_s) : "", score.scored ? SignedPercent(score.error) : "",
+    table.Add({row.id, DeviceText(row), row.engine, row.shape, row.recipe, Three(row.tok_s),
+               score.scored ? SignedPercent(score.error) : "",
                score.device_error ? SignedPercent(*score.device_error) : "",
-               score.scored ? "" : WhyUnscored(score)});
+               score.general_error ? SignedPercent(*score.general_error) : ""});
   }
   return table.ToText();
 }
 
+// The rows without a prediction from their class, by reason.
+std::string UnscoredText(const SpeedScores& scores) {
+  std::map<std::string, std::string> ids;
+  for (const SpeedScore& score : scores.rows) {
+    if (!score.scored) ids[WhyUnscored(score)] += StrCat(" ", score.row->row.id);
+  }
+  std::string text;
+  for (const auto& [why, rows] : ids) text += Wrapped(StrCat("  ", why, ":", rows));
+  return text;
+}
+
 std::string EnergyText(const EnergyScores& scores) {
-  Table table({"<row", "<device", "<engine", "<model", "<where", "W", "predicted", "J/token", "predicted",
-               "error", "device unseen", "<"});
+  Table table(
+      {"<row", "<device", "<engine", "<where", "W", "pred.", "J/token", "pred.", "error", "unseen"});
   for (const EnergyScore& score : scores.rows) {
     const PublishedSpeed& row = score.row->row;
-    std::string why;
-    if (!row.unscored.empty()) {
-      why = row.unscored;
-    } else if (!score.scored) {
-      why = score.class_rows < kLeastRows ? StrCat("only ", score.class_rows, " of its class")
-                                          : "its device's watts are these";
-    }
-    table.Add({row.id, row.device, row.engine, row.shape, score.energy->where, Three(score.energy->watts),
+    table.Add({row.id, row.device, row.engine, score.energy->where, Three(score.energy->watts),
                score.scored ? Three(score.watts) : "", Three(score.measured),
                score.scored ? Three(score.joules) : "", score.scored ? SignedPercent(score.error) : "",
-               score.device_error ? SignedPercent(*score.device_error) : "", why});
+               score.device_error ? SignedPercent(*score.device_error) : ""});
   }
   return table.ToText();
 }
@@ -83,17 +105,22 @@ void PrintText(const PublishedTable& table, const SpeedScores& speeds, const Ene
       speeds.scored == 0 ? 0 : static_cast<double>(speeds.within_20) / static_cast<double>(speeds.scored);
   std::printf("%zu published speeds, %zu of them predicted from the other rows of their class:\n",
               table.observations().size(), speeds.scored);
-  std::printf("median error %s, %s of the rows within 20%%; %s with all rows of the device left out\n\n",
-              Percent(speeds.median).c_str(), Percent(within).c_str(), Percent(speeds.device_median).c_str());
+  std::printf(
+      "median error %s, %s of the rows within 20%%; %s with all rows of the device left out (unseen);\n"
+      "%s as devices are predicted, from rows of all formats together, the row itself left out (any)\n\n",
+      Percent(speeds.median).c_str(), Percent(within).c_str(), Percent(speeds.device_median).c_str(),
+      Percent(speeds.general_median).c_str());
   std::printf(
       "What programs reach: of the bandwidth; of the arithmetic peak in products of many rows and of one;\n"
       "microseconds an operator; and the band that three of four rows of unseen devices keep\n%s\n",
       ClassesText(speeds).c_str());
-  std::printf("Speeds\n%s\n", RowsText(speeds).c_str());
+  std::printf("Speeds\n%s\nNot predicted by their class\n%s\n", RowsText(speeds).c_str(),
+              UnscoredText(speeds).c_str());
   std::printf("%zu published watts, %zu of them predicted without them, their speeds too:\n",
               energy.rows.size(), energy.scored);
   std::printf(
-      "median error of a token's joules %s, of watts %s; joules %s with all rows of the device left out\n%s",
+      "median error of a token's joules %s, of watts %s; joules %s with all rows of the device left out\n"
+      "(blank: a row that does not count, under three of its class, or a device whose figure is this one)\n%s",
       Percent(energy.median).c_str(), Percent(energy.watts_median).c_str(),
       Percent(energy.device_median).c_str(), EnergyText(energy).c_str());
 }
@@ -113,6 +140,7 @@ Json SpeedJson(const SpeedScore& score) {
   }
   json.Set("predicted_tok_s", score.tok_s).Set("error", score.error);
   if (score.device_error) json.Set("error_without_device", *score.device_error);
+  if (score.general_error) json.Set("error_of_any", *score.general_error);
   return json;
 }
 
@@ -145,7 +173,8 @@ void PrintJson(const SpeedScores& speeds, const EnergyScores& energy) {
   for (const SpeedScore& score : speeds.rows) rows.Push(SpeedJson(score));
   for (const EnergyScore& score : energy.rows) watts.Push(EnergyJson(score));
   json.Set("speed_median_error", speeds.median)
-      .Set("speed_median_error_without_device", speeds.device_median);
+      .Set("speed_median_error_without_device", speeds.device_median)
+      .Set("speed_median_error_of_any", speeds.general_median);
   json.Set("speed_rows_scored", speeds.scored);
   json.Set("energy_median_error", energy.median).Set("energy_rows_scored", energy.scored);
   json.Set("classes", std::move(classes))

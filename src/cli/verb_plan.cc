@@ -18,6 +18,7 @@
 #include "cli/table.h"
 #include "cli/text.h"
 #include "cli/verb.h"
+#include "predict/energy.h"
 #include "predict/quality.h"
 
 namespace edgewise {
@@ -90,6 +91,7 @@ PlanView ViewOf(PlanSetup& setup, const Device& device, const Configuration& con
   view.efficiency = setup.EfficiencyOn(device, configuration.recipe);
   view.energy = energy;
   view.loss_from = LossSource(model, configuration);
+  view.least_joules = LeastTokenEnergy(model, configuration.usage).parts.total();
   return view;
 }
 
@@ -259,9 +261,10 @@ void CheckTogether(const PlanFlags& flags) {
   refuse(reports > 1, "--preset, --table and --rules are answers of their own: ask for one");
   refuse(reports == 1 && (flags.html || has_energy || !flags.want.empty()),
          "--preset, --table and --rules take no --html, --want, --battery, --dvfs and --duty");
-  refuse(flags.table && (has_limits || flags.device || flags.model || flags.shape),
-         "--table has its own models and devices, and no limits");
-  refuse(flags.preset && (flags.model || flags.shape), "--preset has its own models: leave MODEL out");
+  const bool has_model = flags.model || flags.shape;
+  refuse(flags.table && (has_limits || flags.device), "--table has its own devices and no limits");
+  refuse(flags.table && *flags.table != "energy" && has_model, "only --table energy is of a MODEL");
+  refuse(flags.preset && has_model, "--preset has its own models: leave MODEL out");
   refuse(has_limits && !flags.want.empty(),
          "--want changes a given configuration, limits search for one: give only one sort");
   refuse(has_limits && has_energy && !flags.rules,

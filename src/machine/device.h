@@ -60,7 +60,8 @@ struct ProductRate {
 };
 
 // The same for attention over a KV cache of one type: the longer of reading the cache at memory_share of the
-// roof and, per value of the cache read, unpack_s, and per (query head, visible position, head dimension) mac_s.
+// roof and, per value of the cache read, unpack_s, and per (query head, visible position, head dimension)
+// mac_s.
 struct AttentionRate {
   DType type = DType::kF16;
   uint32_t least_rows = 1, most_rows = 1;  // of one sequence in a step

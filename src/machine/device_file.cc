@@ -16,8 +16,9 @@ namespace {
 // What a table of the file may hold.
 const std::vector<std::string> kTexts = {"title", "summary", "kind", "family", "cores", "measured"};
 const std::vector<std::string> kFigureKeys = {"value", "from", "source", "claimed", "claimed_by", "verdict"};
-const std::vector<std::string> kTeamKeys = {"threads", "read_bytes_s", "peak_ops_s", "element_bytes_s", "group_s",
-                                            "step_s",  "product",      "attention"};
+const std::vector<std::string> kTeamKeys = {"threads",         "read_bytes_s", "peak_ops_s",
+                                            "element_bytes_s", "group_s",      "step_s",
+                                            "product",         "attention"};
 const std::vector<std::string> kRateKeys = {"type",         "least_rows", "most_rows",
                                             "memory_share", "unpack_s",   "mac_s"};
 
@@ -258,8 +259,9 @@ void WriteRates(std::ostream& out, const char* key, const std::vector<Rate>& rat
 
 void WriteTeam(std::ostream& out, const TeamRate& team) {
   out << "\n[[team]]\nthreads = " << team.threads << "\nread_bytes_s = " << TextOf(team.read_bytes_s)
-      << "\npeak_ops_s = " << TextOf(team.peak_ops_s) << "\nelement_bytes_s = " << TextOf(team.element_bytes_s) << "\ngroup_s = " << TextOf(team.group_s)
-      << "\nstep_s = " << TextOf(team.step_s) << "\n";
+      << "\npeak_ops_s = " << TextOf(team.peak_ops_s)
+      << "\nelement_bytes_s = " << TextOf(team.element_bytes_s)
+      << "\ngroup_s = " << TextOf(team.group_s) << "\nstep_s = " << TextOf(team.step_s) << "\n";
   WriteRates(out, "product", team.products);
   WriteRates(out, "attention", team.attention);
 }

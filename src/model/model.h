@@ -64,9 +64,9 @@ class Model {
 
   Model(Model&&) = default;
 
-  // Has a model of shapes only read its weights from memory, one after the other in the order of weights(), each
-  // aligned to a cache line. Returns the bytes from the first to the last; with nullptr it only adds up. The
-  // memory must outlive the model.
+  // Has a model of shapes only read its weights from memory, one after the other in the order of weights(),
+  // each aligned to a cache line. Returns the bytes from the first to the last; with nullptr it only adds up.
+  // The memory must outlive the model.
   uint64_t PlaceWeights(const std::byte* data);
 
   const ModelConfig& config() const { return config_; }

@@ -81,9 +81,9 @@ ModelShape ShapeNamed(std::string_view name) {
       names.emplace_back(r.name);
     }
     const std::string_view nearest = Nearest(name, names);
+    const std::string meant = nearest.empty() ? "" : StrCat(" (did you mean ", nearest, "?)");
     throw Error(ErrorCode::kUsage,
-                StrCat("no shape is named '", Printable(name), "'",
-                       nearest.empty() ? "" : StrCat(" (did you mean ", nearest, "?)"), ": known are ", known));
+                StrCat("no shape is named '", Printable(name), "'", meant, ": known are ", known));
   }
   ModelShape shape;
   ModelConfig& c = shape.config;

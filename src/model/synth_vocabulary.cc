@@ -67,7 +67,8 @@ uint64_t SynthTextBytes(uint32_t size) {
   constexpr uint64_t kSpecialBytes = 5 + 3 + 4 + 256 * 6, kPieceBytes = kSpaceMark.size() + 94;
   uint64_t bytes = kSpecialBytes + kPieceBytes;
   uint64_t left = size > kLeastVocabulary ? size - kLeastVocabulary : 0;
-  uint64_t marked = kLetterCount, plain = kLetterCount * kLetterCount;  // words of a length: with the mark first
+  // Words of a length: those that begin with the mark, which come first, and the others.
+  uint64_t marked = kLetterCount, plain = kLetterCount * kLetterCount;
   for (uint64_t letters = 2; left > 0; ++letters) {
     const uint64_t with_mark = std::min(left, marked);
     bytes += with_mark * (kSpaceMark.size() + letters - 1);

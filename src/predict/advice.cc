@@ -10,8 +10,6 @@
 namespace edgewise {
 namespace {
 
-std::string GigabytesText(double bytes) { return HumanBytes(static_cast<uint64_t>(bytes)); }
-
 // A device that is sold with another memory.
 void SetMemory(Device& device, double bytes) {
   device.memory_bytes.value = bytes;
@@ -120,7 +118,7 @@ std::vector<Change> ChangesOf(std::span<const ModelChoice> models, const Deploym
   }
   for (const double bytes : space.memory_bytes) {
     if (bytes == now.device.memory_bytes.value) continue;
-    add(ChangeKind::kMemory, StrCat(GigabytesText(bytes), " of memory"),
+    add(ChangeKind::kMemory, StrCat(HumanBytes(static_cast<uint64_t>(bytes)), " of memory"),
         [bytes](Deployment& s) { SetMemory(s.device, bytes); });
   }
   for (const uint32_t model : space.models) {
@@ -130,7 +128,7 @@ std::vector<Change> ChangesOf(std::span<const ModelChoice> models, const Deploym
   }
   for (const Device& device : space.devices) {
     if (device.name == now.device.name) continue;
-    add(ChangeKind::kDevice, StrCat("the device ", device.name), [&device](Deployment& s) {
+    add(ChangeKind::kDevice, StrCat("the device ", device.name), [device](Deployment& s) {
       s.device = device;
       s.configuration.threads = 0;
     });

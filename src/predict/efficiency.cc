@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <vector>
 
 #include "base/error.h"
@@ -17,9 +18,18 @@ using Rows = std::vector<const Observation*>;
 
 constexpr double kLeastSpread = 2;
 constexpr size_t kRowsForOverhead = 5;
+constexpr size_t kLeastDevices = 3;  // fewer say little of another one
 
 double TimeOf(const DecodeFit& fit, const Observation& o) {
   return std::max(fit.read * o.read_s, fit.multiply * o.multiply_s) + fit.op_s * o.ops;
+}
+
+// Rows tell launches from bytes where there are enough, whose bytes for each operator differ.
+bool TellLaunches(std::span<const Observation* const> rows) {
+  if (rows.size() < kRowsForOverhead) return false;
+  const auto bytes = [](const Observation* o) { return o->read_s / o->ops; };
+  const auto [least, most] = std::ranges::minmax(rows, {}, bytes);
+  return bytes(most) / bytes(least) >= kLeastSpread;
 }
 
 // Least sum of absolute deviations: the best fit of p factors goes through p of the rows, so all such fits
@@ -31,7 +41,7 @@ class DecodeFitter {
     for (const Observation* row : rows) Try({.read = std::max(1.0, row->seconds / row->read_s)});
     if (rows[0]->device.kind == DeviceKind::kCpu) {
       if (rows.size() >= kLeastRows) TryUnpacking();
-    } else if (rows.size() >= kRowsForOverhead && Spread() >= kLeastSpread) {
+    } else if (TellLaunches(rows)) {
       TryOverhead();
     }
   }
@@ -40,8 +50,11 @@ class DecodeFitter {
  private:
   void Try(const DecodeFit& fit) {
     double sum = 0;
-    for (const Observation* row : rows_) sum += Deviation(TimeOf(fit, *row), row->seconds);
-    if (least_ < 0 || sum < least_) least_ = sum, best_ = fit;
+    for (const Observation* row : rows_) {
+      sum += Deviation(TimeOf(fit, *row), row->seconds);
+      if (least_ >= 0 && sum >= least_) return;
+    }
+    least_ = sum, best_ = fit;
   }
 
   void TryUnpacking() {
@@ -65,13 +78,6 @@ class DecodeFitter {
     }
   }
 
-  // Of bytes for each operator.
-  double Spread() const {
-    const auto bytes = [](const Observation* o) { return o->read_s / o->ops; };
-    const auto [least, most] = std::ranges::minmax(rows_, {}, bytes);
-    return bytes(most) / bytes(least);
-  }
-
   std::span<const Observation* const> rows_;
   double least_ = -1;
   DecodeFit best_;
@@ -80,17 +86,23 @@ class DecodeFitter {
 // How far a group of rows is off for devices (or rows) that it has not seen.
 double ErrorOf(std::span<const Observation* const> rows, bool by_device) {
   std::vector<double> errors;
-  Rows rest;
+  std::map<std::string_view, DecodeFit> without;  // each device (or row)
   for (const Observation* left_out : rows) {
-    rest.clear();
-    for (const Observation* row : rows) {
-      const bool same = by_device ? row->row.device == left_out->row.device : row == left_out;
-      if (!same) rest.push_back(row);
+    const auto key = [&](const Observation* o) -> std::string_view {
+      return by_device ? o->row.device : o->row.id;
+    };
+    if (!without.contains(key(left_out))) {
+      Rows rest;
+      for (const Observation* row : rows) {
+        if (key(row) != key(left_out)) rest.push_back(row);
+      }
+      if (rest.empty()) return Efficiency().error;
+      without[key(left_out)] = FitDecode(rest);
     }
-    if (rest.empty()) return Efficiency().error;
-    errors.push_back(std::abs(left_out->seconds / TimeOf(FitDecode(rest), *left_out) - 1));
+    errors.push_back(std::abs(left_out->seconds / TimeOf(without[key(left_out)], *left_out) - 1));
   }
-  return BandOf(std::move(errors));
+  const double band = BandOf(std::move(errors));
+  return by_device && without.size() < kLeastDevices ? std::max(band, Efficiency().error) : band;
 }
 
 std::vector<double> PrefillShares(std::span<const Observation* const> rows) {
@@ -101,31 +113,100 @@ std::vector<double> PrefillShares(std::span<const Observation* const> rows) {
   return shares;
 }
 
-// A group of rows that may speak for a device, nearest first.
+// What prefill is priced by, whatever the format: programs reach about as many operations a second with
+// any (58.9 and 58.2 tok/s with 4 and 16 bits on an M2 Pro's cores), and on CPUs a share of the peak of
+// floats that differs less between machines with 8-bit products and without than one of the peak of bytes.
+double CommonPeak(const Device& device) {
+  const bool floats = device.kind == DeviceKind::kCpu && device.f32_ops_s.has_value();
+  return floats ? device.f32_ops_s->value : ArithmeticPeak(device, DType::kF16);
+}
+
+std::vector<double> CommonShares(std::span<const Observation* const> rows) {
+  std::vector<double> shares;
+  for (const Observation* row : rows) {
+    if (row->prefill_share == 0) continue;
+    const double peak = ArithmeticPeak(row->device, FindRecipe(row->row.recipe)->base);
+    shares.push_back(row->prefill_share * peak / CommonPeak(row->device));
+  }
+  return shares;
+}
+
+// A group of rows that may speak for a device, nearest first. Rows of all formats together: what a device
+// reaches of its bandwidth and a launch takes are its own, and factors fitted to formats apart would make one
+// format of a device faster than a smaller one where the rows are of different devices.
 struct Group {
   std::string name;
   std::function<bool(const Observation&)> has;
 };
 
-std::vector<Group> GroupsFor(const Device& device, std::string_view engine, BitClass bits) {
-  const auto family = [&device](const Observation& o) { return o.device.family == device.family; };
-  const auto by_engine = [engine](const Observation& o) { return o.row.engine == engine; };
-  const auto by_bits = [bits](const Observation& o) { return o.bits == bits; };
-  const auto kind = [&device](const Observation& o) { return o.device.kind == device.kind; };
-  return {
-      {StrCat(device.name, " x ", engine, " x ", NameOf(bits)),
-       [=, &device](const Observation& o) {
-         return o.row.device == device.name && by_engine(o) && by_bits(o);
-       }},
-      {StrCat(device.family, " x ", engine, " x ", NameOf(bits)),
-       [=](const Observation& o) { return family(o) && kind(o) && by_engine(o) && by_bits(o); }},
-      {StrCat(device.family, " x ", engine),
-       [=](const Observation& o) { return family(o) && kind(o) && by_engine(o); }},
-      {StrCat(device.family, " x ", NameOf(bits)),
-       [=](const Observation& o) { return family(o) && kind(o) && by_bits(o); }},
-      {StrCat("any ", NameOf(device.kind), " x ", NameOf(bits)),
-       [=](const Observation& o) { return kind(o) && by_bits(o); }},
+std::vector<Group> GroupsFor(const Device& device, std::string_view engine) {
+  const auto family = [&device](const Observation& o) {
+    return o.device.family == device.family && o.device.kind == device.kind;
   };
+  const auto by_engine = [engine](const Observation& o) { return o.row.engine == engine; };
+  // One row at a time, processors without products of bytes are another class: unpacking costs them more.
+  const bool has_bytes = device.int8_ops_s.has_value(), cpu = device.kind == DeviceKind::kCpu;
+  const auto arithmetic = [=](const Observation& o) {
+    return !cpu || o.device.int8_ops_s.has_value() == has_bytes;
+  };
+  const std::string alike = StrCat(device.family, cpu && !has_bytes ? " without 8-bit products" : "");
+  return {
+      {StrCat(device.name, " x ", engine),
+       [=, &device](const Observation& o) { return o.row.device == device.name && by_engine(o); }},
+      {StrCat(alike, " x ", engine),
+       [=](const Observation& o) { return family(o) && arithmetic(o) && by_engine(o); }},
+      {alike, [=](const Observation& o) { return family(o) && arithmetic(o); }},
+      {StrCat("all ", device.family), family},
+      {StrCat("any ", NameOf(device.kind)),
+       [kind = device.kind](const Observation& o) { return o.device.kind == kind; }},
+  };
+}
+
+Rows RowsOf(const PublishedTable& table, const Group& group, UsesRow uses) {
+  Rows rows;
+  for (const Observation& o : table.observations()) {
+    if (o.row.unscored.empty() && group.has(o) && uses(o)) rows.push_back(&o);
+  }
+  return rows;
+}
+
+const Recipe& RecipeNamed(std::string_view name) {
+  const Recipe* found = FindRecipe(name);
+  if (found != nullptr) return *found;
+  throw Error(ErrorCode::kUsage,
+              StrCat("no recipe is named '", Printable(name), "': known are ", RecipeNames()));
+}
+
+// fit_group(rows, name, whether they are the device's own): the factors of a group.
+using FitGroup = FunctionRef<Efficiency(const Rows& rows, const std::string& name, bool own)>;
+
+Efficiency FromGroups(const Device& device, std::string_view engine, const Recipe& recipe,
+                      const PublishedTable& table, UsesRow uses, FitGroup fit_group) {
+  Efficiency e;
+  e.from = "assumed";
+  bool own = true, prefill_known = false;
+  for (const Group& group : GroupsFor(device, engine)) {
+    const Rows rows = RowsOf(table, group, uses);
+    // On a GPU a few rows of one size of model would take launches for slow memory, and so halves for slow.
+    const bool enough =
+        own && device.kind != DeviceKind::kCpu ? TellLaunches(rows) : rows.size() >= kLeastRows;
+    const bool new_fit = e.rows == 0 && enough;
+    if (new_fit) {
+      e = fit_group(rows, group.name, own);
+      e.from = StrCat(rows.size(), " published rows of ", group.name);
+    }
+    const std::vector<double> shares = CommonShares(rows);
+    if (!prefill_known && shares.size() >= kLeastRows) {
+      const bool unpacking_shows = device.kind == DeviceKind::kCpu && e.decode_share != e.compute_share;
+      const double rate = Median(shares) * CommonPeak(device);
+      e.compute_share = std::min(1.0, rate / ArithmeticPeak(device, recipe.base));
+      if (!unpacking_shows) e.decode_share = e.compute_share;
+      if (!new_fit) e.from += StrCat("; prefill: ", shares.size(), " of ", group.name);
+      prefill_known = true;
+    }
+    own = false;
+  }
+  return e;
 }
 
 }  // namespace
@@ -169,44 +250,24 @@ double ErrorBand(std::span<const Observation* const> rows) { return ErrorOf(rows
 
 Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::string_view recipe,
                          const PublishedTable& table) {
+  const auto all = [](const Observation&) { return true; };
+  const auto fit_group = [&](const Rows& rows, const std::string& name, bool own) {
+    return table.Remember(StrCat(NameOf(device.kind), "|", name), [&] {
+      Efficiency e = EfficiencyFrom(rows);
+      e.error = ErrorOf(rows, !own);
+      return e;
+    });
+  };
   const std::string key =
       StrCat(device.name, "|", device.family, "|", NameOf(device.kind), "|", engine, "|", recipe);
-  return table.Remember(key, [&] {
-    return EfficiencyFor(device, engine, recipe, table, [](const Observation&) { return true; });
-  });
+  return table.Remember(
+      key, [&] { return FromGroups(device, engine, RecipeNamed(recipe), table, all, fit_group); });
 }
 
 Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::string_view recipe,
                          const PublishedTable& table, UsesRow uses) {
-  const Recipe* found = FindRecipe(recipe);
-  if (found == nullptr) {
-    throw Error(ErrorCode::kUsage,
-                StrCat("no recipe is named '", Printable(recipe), "': known are ", RecipeNames()));
-  }
-  Efficiency e;
-  e.from = "assumed";
-  bool own = true, prefill_known = false;
-  for (const Group& group : GroupsFor(device, engine, BitClassOf(*found))) {
-    Rows rows;
-    for (const Observation& o : table.observations()) {
-      if (o.row.unscored.empty() && group.has(o) && uses(o)) rows.push_back(&o);
-    }
-    const size_t prefill_rows = PrefillShares(rows).size();
-    if (e.rows == 0 && rows.size() >= kLeastRows) {
-      e = EfficiencyFrom(rows);
-      e.error = ErrorOf(rows, !own);
-      e.from = StrCat(rows.size(), " published rows of ", group.name);
-      prefill_known = prefill_rows > 0;
-    } else if (e.rows > 0 && !prefill_known && prefill_rows >= kLeastRows) {
-      const bool unpacking_shows = e.decode_share != e.compute_share;
-      e.compute_share = EfficiencyFrom(rows).compute_share;
-      if (!unpacking_shows) e.decode_share = e.compute_share;
-      e.from += StrCat("; prefill: ", prefill_rows, " of ", group.name);
-      prefill_known = true;
-    }
-    own = false;
-  }
-  return e;
+  return FromGroups(device, engine, RecipeNamed(recipe), table, uses,
+                    [](const Rows& rows, const std::string&, bool) { return EfficiencyFrom(rows); });
 }
 
 }  // namespace edgewise

@@ -41,14 +41,18 @@ double ArithmeticPeak(const Device& device, DType type);
 // those that multiply vectors of bytes do at most four times what vectors of floats do.
 double OneRowPeak(const Device& device, DType type);
 
-// What published rows say of a program on a device: the first of these that has kLeastRows rows - the
-// device's own rows in this class, family x engine x bits, family x engine, family x bits, kind x bits -
-// and else assumptions. Where those rows know no prefill, the next group with kLeastRows that do gives
-// compute_share. `error` is from leaving out one device at a time (one row, of the device's own).
-// `recipe` is one of AllRecipes(); throws Error(kUsage) for others.
+// What published rows say of a program on a device: the first of these groups that has kLeastRows rows -
+// the device's own with this program (on anything but a CPU, if they tell launches from bytes, see
+// FitDecode); its family's with this program; its family's; its kind's - and else assumptions. On CPUs a
+// family first means those members that multiply bytes, or those that do not. Rows of all formats count
+// together, so that the formats of one device are priced alike: one with fewer bytes is never slower.
+// compute_share is the median of the first group where kLeastRows rows know their prefill, and gives all
+// formats the same speed (as far as the format's peak allows). `error` is from leaving out one device at a
+// time (one row, of the device's own). `recipe` is one of AllRecipes(); throws Error(kUsage) for others.
 Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::string_view recipe,
                          const PublishedTable& table);
-// The same from those rows only that `uses` says true of: for scores, which leave out.
+// The same from those rows only that `uses` says true of: for scores, which leave out. `error` stays as
+// assumed.
 using UsesRow = FunctionRef<bool(const Observation&)>;
 Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::string_view recipe,
                          const PublishedTable& table, UsesRow uses);
@@ -69,8 +73,8 @@ DecodeFit FitDecode(std::span<const Observation* const> rows);
 // The factors for pricing. compute_share is the median of prefill shares that rows know, else assumed;
 // decode_share the same where unpacking does not show.
 Efficiency EfficiencyFrom(std::span<const Observation* const> rows);
-// The error that three of four rows keep below when all rows of their device are left out; as assumed when
-// there is no other device.
+// The error that three of four rows keep below when all rows of their device are left out; not below what is
+// assumed where rows are of fewer than three devices.
 double ErrorBand(std::span<const Observation* const> rows);
 
 }  // namespace edgewise

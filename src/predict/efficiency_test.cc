@@ -110,34 +110,58 @@ TEST(EfficiencyFrom, TakesPrefillFromThoseRowsThatHaveIt) {
   EXPECT_NEAR(EfficiencyFrom(All(table)).compute_share, 0.25, 0.005);
 }
 
-TEST(EfficiencyFor, FallsBackFromTheDeviceToItsClassFamilyAndKind) {
+TEST(EfficiencyFor, FallsBackFromTheDeviceToItsFamilyAndKind) {
   std::vector<TestRow> rows;
   for (int i = 0; i < 3; ++i) rows.push_back({.tok_s = 2, .device = "board"});
   for (int i = 0; i < 3; ++i) rows.push_back({.tok_s = 1, .device = "other"});
-  for (int i = 0; i < 3; ++i) rows.push_back({.tok_s = 0.3, .recipe = "F16", .device = "other"});
   const PublishedTable table = TableOf(rows);
   const auto from = [&](const Device& device, const char* engine, const char* recipe) {
     return EfficiencyFor(device, engine, recipe, table).from;
   };
-  EXPECT_EQ(from(TestBoard("board"), "test", "Q4_0"), "3 published rows of board x test x 4-bit");
-  EXPECT_EQ(from(TestBoard("third"), "test", "Q4_K_M"), "6 published rows of boards x test x 4-bit");
-  EXPECT_EQ(from(TestBoard("third"), "test", "Q8_0"), "9 published rows of boards x test");
-  EXPECT_EQ(from(TestBoard("third"), "newer", "Q4_0"), "6 published rows of boards x 4-bit");
+  for (const char* recipe : {"Q4_0", "Q8_0", "F16"}) {
+    EXPECT_EQ(from(TestBoard("board"), "test", recipe), "3 published rows of board x test");
+  }
+  EXPECT_EQ(from(TestBoard("third"), "test", "Q4_K_M"), "6 published rows of boards x test");
+  EXPECT_EQ(from(TestBoard("third"), "newer", "Q4_0"), "6 published rows of boards");
+  Device plain = TestBoard("third");
+  plain.int8_ops_s.reset();
+  EXPECT_EQ(from(plain, "test", "Q4_0"), "6 published rows of all boards");
   Device stranger = TestBoard("third");
   stranger.family = "others";
-  EXPECT_EQ(from(stranger, "newer", "F16"), "3 published rows of any cpu x 16-bit");
+  EXPECT_EQ(from(stranger, "newer", "F16"), "6 published rows of any cpu");
   EXPECT_EQ(from(TestBoard("gpu"), "test", "Q4_0"), "assumed");
   EXPECT_EQ(EfficiencyFor(TestBoard("gpu"), "test", "Q4_0", table).rows, 0u);
   EXPECT_THROW(EfficiencyFor(stranger, "test", "Q99", table), Error);
 }
 
-TEST(EfficiencyFor, PrefillComesFromAWiderGroupWhereTheClassKnowsNone) {
+TEST(EfficiencyFor, AGpusOwnRowsMustTellLaunchesFromBytes) {
+  std::vector<TestRow> rows(4, {.tok_s = 20, .device = "gpu"});
+  for (int i = 0; i < 3; ++i) rows.push_back({.tok_s = 6, .recipe = "F16", .device = "gpu-b"});
+  const auto from = [&] { return EfficiencyFor(TestBoard("gpu"), "test", "F16", TableOf(rows)).from; };
+  EXPECT_EQ(from(), "7 published rows of cards x test");
+  rows.push_back({.tok_s = 6, .recipe = "F16", .device = "gpu"});
+  EXPECT_EQ(from(), "5 published rows of gpu x test");
+}
+
+TEST(EfficiencyFor, PrefillComesFromAWiderGroupWhereTheNearestKnowsNone) {
   std::vector<TestRow> rows(3, {.tok_s = 1.4, .recipe = "Q8_0", .device = "a"});
-  for (int i = 0; i < 3; ++i) rows.push_back({.tok_s = 2, .device = "b", .prefill_tok_s = 10});
+  for (int i = 0; i < 3; ++i) rows.push_back({.tok_s = 2, .device = "b", .prefill_tok_s = 6});
   const PublishedTable table = TableOf(rows);
-  const Efficiency e = EfficiencyFor(TestBoard("c"), "test", "Q8_0", table);
-  EXPECT_EQ(e.from, "3 published rows of boards x test x 8-bit; prefill: 3 of boards x test");
+  const Efficiency e = EfficiencyFor(TestBoard("a"), "test", "Q8_0", table);
+  EXPECT_EQ(e.from, "3 published rows of a x test; prefill: 3 of boards x test");
   EXPECT_NEAR(e.compute_share, table.observations()[3].prefill_share, 1e-9);
+}
+
+// As many operations a second with halves as with bytes: twice the share of half the peak.
+TEST(EfficiencyFor, PrefillIsAsFastWithAnyFormat) {
+  const PublishedTable table =
+      TableOf(std::vector<TestRow>(3, {.tok_s = 2, .device = "b", .prefill_tok_s = 6}));
+  const auto share = [&](const char* recipe) {
+    return EfficiencyFor(TestBoard("c"), "test", recipe, table).compute_share;
+  };
+  EXPECT_GT(share("Q4_0"), 0.05);
+  EXPECT_NEAR(share("F16"), 2 * share("Q4_0"), 1e-9);
+  EXPECT_NEAR(share("F32"), 2 * share("Q4_0"), 1e-9);
 }
 
 TEST(EfficiencyFor, RowsThatDoNotCountAreNotUsed) {
@@ -165,6 +189,12 @@ TEST(EfficiencyFor, TheBandIsOfDevicesNotSeen) {
                                         {.tok_s = 1.0, .device = "c"},
                                         {.tok_s = 1.5, .device = "d"}});
   EXPECT_NEAR(EfficiencyFor(TestBoard("e"), "test", "Q4_0", table).error, 0.125, 1e-6);
+}
+
+TEST(EfficiencyFor, TwoDevicesThatAgreeSayLittleOfAThird) {
+  const PublishedTable table = TableOf(
+      {{.tok_s = 1.5, .device = "a"}, {.tok_s = 1.5, .device = "b"}, {.tok_s = 1.5, .device = "b"}});
+  EXPECT_EQ(EfficiencyFor(TestBoard("c"), "test", "Q4_0", table).error, Efficiency().error);
 }
 
 TEST(FitPower, TellsTheMachineFromTheProcessor) {

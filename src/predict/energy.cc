@@ -1,9 +1,7 @@
 #include "predict/energy.h"
 
-#include <algorithm>
-#include <string>
+#include <vector>
 
-#include "base/error.h"
 #include "graph/cost.h"
 
 namespace edgewise {
@@ -25,13 +23,20 @@ constexpr DramEnergy kDrams[] = {
     {"hbm2", "3.9 pJ a bit (O'Connor et al., MICRO 2017, from memory, unverified)", 31.2},
 };
 
-template <typename T>
-const T& Named(std::span<const T> all, std::string_view name, const char* what) {
-  const auto found = std::ranges::find_if(all, [&](const T& one) { return name == one.name; });
-  if (found != all.end()) return *found;
-  std::string names;
-  for (const T& one : all) names += StrCat(names.empty() ? "" : ", ", one.name);
-  throw Error(ErrorCode::kUsage, StrCat("no ", what, " is named '", Printable(name), "': there are ", names));
+constexpr EnergyTable kPrintedTable = {"the documents'", "S2 1.2.3", 0.2, 0.2, 0.2, 5};
+constexpr DramEnergy kPrintedDram = {"the documents'", "S2 1.2.3", 200};
+
+EnergyCounts CountToken(const Model& model, const Usage& usage) {
+  const std::vector<Sequence> sequences(
+      usage.batch, {.rows = 1, .kv_len = usage.prompt + usage.generate / 2, .logit_rows = 1});
+  Step step;
+  BuildStep(model, usage.k_type, usage.v_type, sequences, step);
+  EnergyCounts counts = CountEnergy(model, step);
+  for (double* count : {&counts.int8_macs, &counts.f16_macs, &counts.f32_macs, &counts.sram_bytes,
+                        &counts.dram_bytes}) {
+    *count /= usage.batch;
+  }
+  return counts;
 }
 
 }  // namespace
@@ -39,12 +44,10 @@ const T& Named(std::span<const T> all, std::string_view name, const char* what) 
 std::span<const EnergyTable> EnergyTables() { return kTables; }
 std::span<const DramEnergy> DramEnergies() { return kDrams; }
 
-const EnergyTable& EnergyTableNamed(std::string_view name) {
-  return Named(EnergyTables(), name, "energy table");
-}
-const DramEnergy& DramEnergyNamed(std::string_view name) {
-  return Named(DramEnergies(), name, "kind of DRAM");
-}
+namespace printed {
+const EnergyTable& Energy() { return kPrintedTable; }
+const DramEnergy& Dram() { return kPrintedDram; }
+}  // namespace printed
 
 EnergyCounts CountEnergy(const Model& model, const Step& step) {
   EnergyCounts counts;
@@ -74,15 +77,19 @@ EnergyParts EnergyOf(const EnergyCounts& counts, const EnergyTable& table, const
 
 EnergyParts TokenEnergy(const Model& model, const Usage& usage, const EnergyTable& table,
                         const DramEnergy& dram) {
-  const std::vector<Sequence> sequences(
-      usage.batch, {.rows = 1, .kv_len = usage.prompt + usage.generate / 2, .logit_rows = 1});
-  Step step;
-  BuildStep(model, usage.k_type, usage.v_type, sequences, step);
-  EnergyParts parts = EnergyOf(CountEnergy(model, step), table, dram);
-  parts.mac_j /= usage.batch;
-  parts.sram_j /= usage.batch;
-  parts.dram_j /= usage.batch;
-  return parts;
+  return EnergyOf(CountToken(model, usage), table, dram);
+}
+
+LeastEnergy LeastTokenEnergy(const Model& model, const Usage& usage) {
+  const EnergyCounts counts = CountToken(model, usage);
+  LeastEnergy least;
+  for (const EnergyTable& table : kTables) {
+    for (const DramEnergy& dram : kDrams) {
+      const EnergyParts parts = EnergyOf(counts, table, dram);
+      if (least.table == nullptr || parts.total() < least.parts.total()) least = {&table, &dram, parts};
+    }
+  }
+  return least;
 }
 
 }  // namespace edgewise

@@ -6,8 +6,6 @@
 
 #include <cstdint>
 #include <span>
-#include <string_view>
-
 #include "graph/op.h"
 #include "predict/request.h"
 
@@ -30,9 +28,14 @@ struct DramEnergy {
   double pj_byte;
 };
 std::span<const DramEnergy> DramEnergies();
-// By name; throw Error(kUsage) listing the names.
-const EnergyTable& EnergyTableNamed(std::string_view name);
-const DramEnergy& DramEnergyNamed(std::string_view name);
+
+// The documents' 0.2 pJ for an INT8 multiply-add, 5 for SRAM (25 times) and 200 for DRAM (1000 times). They
+// do not say how wide an access is: a byte, which is the reading that fits silicon best. Nor what floats
+// take: as INT8.
+namespace printed {
+const EnergyTable& Energy();
+const DramEnergy& Dram();
+}  // namespace printed
 
 // What a step does that takes energy. Products with quantised weights multiply 8-bit integers, attention
 // halves. Bytes of DRAM are weights and cache; each passes the on-chip memory once (written and read), and
@@ -52,6 +55,13 @@ EnergyParts EnergyOf(const EnergyCounts& counts, const EnergyTable& table, const
 // Of one decoded token in the middle of the generation, a sequence's share of a step. Without speculation.
 EnergyParts TokenEnergy(const Model& model, const Usage& usage, const EnergyTable& table,
                         const DramEnergy& dram);
+// With the table and the DRAM that take least.
+struct LeastEnergy {
+  const EnergyTable* table = nullptr;
+  const DramEnergy* dram = nullptr;
+  EnergyParts parts;
+};
+LeastEnergy LeastTokenEnergy(const Model& model, const Usage& usage);
 
 // Share of cases at `low` when the others take `high` and the mean is `target`: easy and hard queries, or a
 // device that sleeps. Outside [0, 1]: no such mix.

@@ -41,8 +41,12 @@ Figures Evaluator::WithoutTime(const Configuration& c) {
 double Evaluator::MostTokensPerSecond(const Device& device, const Configuration& c) {
   if (device.chip || device.host_bytes_s) return std::numeric_limits<double>::infinity();
   double bytes_s = device.memory_bytes_s.value;
-  // A team's roof may be above the data sheet's.
-  for (const TeamRate& team : device.teams) bytes_s = std::max(bytes_s, team.read_bytes_s.value);
+  // A team's roof may be above the data sheet's, and a product above the roof: some of it was in a cache.
+  for (const TeamRate& team : device.teams) {
+    for (const ProductRate& rate : team.products) {
+      bytes_s = std::max(bytes_s, team.read_bytes_s.value * std::max(1.0, rate.memory_share));
+    }
+  }
   const Model& model = ModelFor(c);
   double bytes = static_cast<double>(model.weight_bytes());
   if (!model.tied_output()) bytes -= static_cast<double>(model.weight(model.embedding()).bytes());

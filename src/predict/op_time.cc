@@ -125,6 +125,8 @@ OpPricer::OpPricer(const Device& device, const Model& model, const PriceOptions&
     : device_(device), model_(model), options_(options) {
   EDGEWISE_CHECK(options.resident_share >= 0 && options.resident_share <= 1);
   EDGEWISE_CHECK(options.resident_share == 1 || device.host_bytes_s || device.storage_bytes_s);
+  EDGEWISE_CHECK(options.resident_kv >= 0 && options.resident_kv <= 1);
+  EDGEWISE_CHECK(options.resident_kv == 1 || device.host_bytes_s);
   if (device.is_measured()) {
     CheckTypes(device, model);
     ChooseTeams(options.threads);
@@ -184,13 +186,12 @@ OpTime OpPricer::Price(const Op& op, const Step& step) const {
   } else {
     time = PriceOnPeaks(op, cost);
   }
-  if (options_.resident_share < 1) {
-    const double missing = (1 - options_.resident_share) * AsDouble(cost.weight_bytes);
-    if (device_.host_bytes_s) {
-      time.Add(TimeBound::kLink, missing / device_.host_bytes_s->value);
-    } else {
-      time.Add(TimeBound::kPaging, missing / device_.storage_bytes_s->value);
-    }
+  const double missing = (1 - options_.resident_share) * AsDouble(cost.weight_bytes);
+  const double missing_kv = (1 - options_.resident_kv) * AsDouble(cost.kv_read + cost.kv_write);
+  if (device_.host_bytes_s) {
+    time.Add(TimeBound::kLink, (missing + missing_kv) / device_.host_bytes_s->value);
+  } else if (missing > 0) {
+    time.Add(TimeBound::kPaging, missing / device_.storage_bytes_s->value);
   }
   return time;
 }

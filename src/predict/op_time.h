@@ -21,7 +21,7 @@ enum class TimeBound : uint8_t {
   kCompute,
   kOverhead,  // launches, barriers, what a step costs besides
   kPaging,    // weights that memory does not hold, from storage
-  kLink,      // weights that memory does not hold, from the host; results between chips
+  kLink,      // weights and cache that memory does not hold, from the host; results between chips
 };
 inline constexpr size_t kTimeBounds = static_cast<size_t>(TimeBound::kLink) + 1;
 const char* NameOf(TimeBound bound);
@@ -53,6 +53,8 @@ struct PriceOptions {
   // Of the weights that stay in the device's memory. The rest comes over the link (Device::host_bytes_s) or
   // else from storage in each step, and nothing else happens meanwhile. Requires 1 for a device with neither.
   double resident_share = 1;
+  // The same of the KV cache, which no storage keeps. Requires 1 for a device without a link.
+  double resident_kv = 1;
 };
 
 // Prices the operators of a model's steps on one device. Immutable; any thread.

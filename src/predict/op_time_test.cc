@@ -208,6 +208,18 @@ TEST(OpTimeTest, WeightsThatMemoryDoesNotHoldAreWaitedFor) {
   EXPECT_EQ(q.spent(TimeBound::kPaging), 0);
 }
 
+TEST(OpTimeTest, ACacheThatMemoryDoesNotHoldComesOverTheLink) {
+  const Model model = ModelOf("tinyllama-1.1b");
+  const Step step = StepOf(model, {{.rows = 1, .kv_len = 999, .logit_rows = 1}});
+  Device device = PlainDevice();
+  device.host_bytes_s = Figure{.value = 500e6};
+  const PriceOptions options = {.efficiency = kHalf, .resident_kv = 0.75};
+  const OpTime attention = PriceOf(device, model, step, Role::kAttention, options);
+  EXPECT_DOUBLE_EQ(attention.spent(TimeBound::kLink), 1000 * 1024.0 / 4 / 500e6);
+  EXPECT_EQ(attention.bound(), TimeBound::kLink);
+  EXPECT_EQ(PriceOf(device, model, step, Role::kQ, options).spent(TimeBound::kLink), 0);
+}
+
 TEST(OpTimeTest, AStepIsTheSumOfItsOperatorsAndGroups) {
   const Model model = ModelOf("smollm2-135m", "Q8_0");
   const Step step = StepOf(model, {{.rows = 7, .kv_len = 3, .logit_rows = 2}, {.rows = 1, .logit_rows = 1}});

@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kMostField = 400;        // letters
 constexpr uint32_t kMostCount = 1 << 20;  // threads, tokens
+constexpr uint32_t kUsualPrompt = 512;    // on a CPU, where it is not said
 
 constexpr std::array<std::string_view, 14> kSpeedColumns = {
     "id",     "device",    "variant", "engine",        "shape",    "recipe", "threads",
@@ -150,11 +151,14 @@ void CountDecode(const Model& model, Observation& o) {
   o.ops = static_cast<uint32_t>(step.ops.size());
 }
 
-// Seconds that the arithmetic takes at the peak, over those that the prompt took. Rows of another size of the
-// device have another peak.
+// Seconds that the arithmetic takes at the peak, over those that the prompt took. Rows of another size of
+// the device have another peak. A prompt of unknown length says nothing of a GPU, which needs hundreds of
+// tokens to be busy; a CPU is with a few, and only attention depends on how many, a few percent.
 void CountPrefill(const Model& model, Observation& o) {
-  if (o.row.prefill_tok_s == 0 || o.row.prompt == 0 || !o.row.variant.empty()) return;
-  const Sequence sequence = {.rows = o.row.prompt, .logit_rows = 1};
+  if (o.row.prefill_tok_s == 0 || !o.row.variant.empty()) return;
+  if (o.row.prompt == 0 && o.device.kind != DeviceKind::kCpu) return;
+  const uint32_t prompt = o.row.prompt > 0 ? o.row.prompt : kUsualPrompt;
+  const Sequence sequence = {.rows = prompt, .logit_rows = 1};
   Step step;
   BuildStep(model, DType::kF16, DType::kF16, {&sequence, 1}, step);
   double seconds = 0;
@@ -163,7 +167,7 @@ void CountPrefill(const Model& model, Observation& o) {
     const DType type = op.kind == OpKind::kMatMul ? op.weight : DType::kF16;
     seconds += static_cast<double>(CostOf(model, op, step).flops.value()) / ArithmeticPeak(o.device, type);
   }
-  o.prefill_share = seconds / ThreadsShare(o) * o.row.prefill_tok_s / o.row.prompt;
+  o.prefill_share = seconds / ThreadsShare(o) * o.row.prefill_tok_s / prompt;
 }
 
 Observation Observe(PublishedSpeed row, const std::string& file, PublishedTable::DeviceOf device_of) {

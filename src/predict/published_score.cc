@@ -45,6 +45,15 @@ SpeedScore ScoreRow(const Observation& o, const Rows& rows) {
   return score;
 }
 
+// Tokens a second by all other rows: of the class or not, of the device or not.
+double SpeedByOthers(const PublishedTable& table, const Observation& left_out, bool by_device) {
+  const auto others = [&](const Observation& o) {
+    return by_device ? o.row.device != left_out.row.device : &o != &left_out;
+  };
+  const PublishedSpeed& row = left_out.row;
+  return PricedSpeed(left_out, EfficiencyFor(left_out.device, row.engine, row.recipe, table, others));
+}
+
 // The watts of a row from the others of its class, all of its device left out or not: of the same device
 // where there are enough, else by its rating, as WattsFor does. None without either.
 std::optional<double> WattsWithout(const std::vector<EnergyScore*>& rows, const EnergyScore& left_out,
@@ -64,16 +73,6 @@ std::optional<double> WattsWithout(const std::vector<EnergyScore*>& rows, const 
   return fit.base + fit.share * left_out.row->device.watts->value;
 }
 
-// Joules of a token when neither its watts nor its speed are known.
-double JoulesWithout(const PublishedTable& table, const Observation& left_out, double watts, bool by_device) {
-  const auto others = [&](const Observation& o) {
-    return by_device ? o.row.device != left_out.row.device : &o != &left_out;
-  };
-  const PublishedSpeed& row = left_out.row;
-  const Efficiency efficiency = EfficiencyFor(left_out.device, row.engine, row.recipe, table, others);
-  return watts / PricedSpeed(left_out, efficiency);
-}
-
 void ScoreRow(const PublishedTable& table, const std::vector<EnergyScore*>& rows, EnergyScore& score) {
   score.class_rows = rows.size();
   const std::optional<double> watts = WattsWithout(rows, score, false);
@@ -81,10 +80,10 @@ void ScoreRow(const PublishedTable& table, const std::vector<EnergyScore*>& rows
   if (!score.scored) return;
   score.watts = *watts;
   score.watts_error = score.watts / score.energy->watts - 1;
-  score.joules = JoulesWithout(table, *score.row, *watts, false);
+  score.joules = *watts / SpeedByOthers(table, *score.row, false);
   score.error = score.joules / score.measured - 1;
   if (const std::optional<double> strange = WattsWithout(rows, score, true)) {
-    score.device_error = JoulesWithout(table, *score.row, *strange, true) / score.measured - 1;
+    score.device_error = *strange / SpeedByOthers(table, *score.row, true) / score.measured - 1;
   }
 }
 
@@ -104,11 +103,15 @@ SpeedScores ScoreSpeeds(const PublishedTable& table) {
   SpeedScores scores;
   const std::map<std::string, Rows> classes = ClassesOf(table);
   std::map<std::string, std::vector<double>> errors;
-  std::vector<double> all, by_device;
+  std::vector<double> all, by_device, general;
   for (const Observation& o : table.observations()) {
     const auto found = classes.find(o.ClassName());
-    const SpeedScore& score =
+    SpeedScore& score =
         scores.rows.emplace_back(ScoreRow(o, found == classes.end() ? Rows() : found->second));
+    if (o.row.unscored.empty()) {
+      score.general_error = SpeedByOthers(table, o, false) / o.row.tok_s - 1;
+      general.push_back(std::abs(*score.general_error));
+    }
     if (!score.scored) continue;
     all.push_back(std::abs(score.error));
     errors[found->first].push_back(all.back());
@@ -133,6 +136,7 @@ SpeedScores ScoreSpeeds(const PublishedTable& table) {
   scores.scored = all.size();
   scores.median = MedianOf(all);
   scores.device_median = MedianOf(by_device);
+  scores.general_median = MedianOf(general);
   return scores;
 }
 

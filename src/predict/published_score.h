@@ -21,6 +21,8 @@ struct SpeedScore {
   double error = 0;       // predicted / measured - 1
   // The same with all rows of its device left out; none without others.
   std::optional<double> device_error = std::nullopt;
+  // What EfficiencyFor makes of all other rows, of whatever class; none of rows that do not count.
+  std::optional<double> general_error = std::nullopt;
 };
 struct SpeedClass {
   std::string name;
@@ -34,7 +36,7 @@ struct SpeedClass {
 struct SpeedScores {
   std::vector<SpeedScore> rows;     // as in the table
   std::vector<SpeedClass> classes;  // by name
-  double median = 0, device_median = 0;
+  double median = 0, device_median = 0, general_median = 0;
   size_t scored = 0, within_20 = 0;
 };
 // The table must outlive it.

@@ -167,7 +167,9 @@ MemoryFit FitMemory(const Device& device, const MemoryNeed& need) {
   fit.has_storage = device.storage_bytes_s.has_value();
   if (!fit.fits()) {
     const double left = fit.usable_bytes - static_cast<double>(need.beside_weights());
+    const auto kv = static_cast<double>(need.kv);
     fit.resident_share = std::clamp(left / static_cast<double>(need.weights), 0.0, 1.0);
+    if (fit.has_link) fit.resident_kv = std::clamp((left + kv) / kv, 0.0, 1.0);
   }
   return fit;
 }
@@ -180,7 +182,8 @@ Prediction Predict(const Device& device, const Model& model, const Usage& usage,
   const OpPricer pricer(device, model,
                         {.threads = options.threads,
                          .efficiency = options.efficiency,
-                         .resident_share = p.memory.runs() ? p.memory.resident_share : 1});
+                         .resident_share = p.memory.runs() ? p.memory.resident_share : 1,
+                         .resident_kv = p.memory.resident_kv});
   p.threads = pricer.threads();
 
   p.prefill = PricePrefill(pricer, model, usage);

@@ -12,8 +12,8 @@
 
 namespace edgewise {
 
-// Relative error of a prediction from rates measured on the same machine: a band of a tenth to either side. What
-// comparisons find is in docs/accuracy.md.
+// Relative error of a prediction from rates measured on the same machine: a band of a tenth to either side.
+// What comparisons find is in docs/accuracy.md.
 inline constexpr double kMeasuredError = 0.1;
 
 // How a model is used. One sequence sees prompt + generate tokens; `batch` such sequences at once.
@@ -60,6 +60,7 @@ struct MemoryFit {
   MemoryNeed need;
   double usable_bytes = 0;    // of the device
   double resident_share = 1;  // of the weights; the rest is read again for every step
+  double resident_kv = 1;     // of the cache: below 1 only where a host keeps the rest
   bool has_link = false;      // the rest comes from the device's host
   bool has_storage = false;   // else from storage
 

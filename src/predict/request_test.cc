@@ -209,6 +209,24 @@ TEST(RequestTest, WhatCannotRunIsPricedAsIfItCould) {
   EXPECT_EQ(p.memory.resident_share, 0);
 }
 
+// A GPU with a link to its host: weights give way first, then the cache, of which 22,528 bytes a position are
+// read for every token.
+TEST(RequestTest, ACacheLargerThanMemoryStaysWithTheHost) {
+  const Model model = ModelOf("tinyllama-1.1b");
+  const Usage usage = {.prompt = 100'000, .generate = 2};
+  Device device = PlainDevice();
+  device.host_bytes_s = Figure{.value = 1e9};
+  const double enough = PredictionOf(device, model, usage).tpot_s;
+  device.memory_bytes.value = 1e9;  // 900 MB of them usable, 60 MB taken by scratch and program
+  const Prediction p = PredictionOf(device, model, usage);
+  const double cache = 100'002 * 22'528.0;
+  EXPECT_TRUE(p.memory.runs());
+  EXPECT_EQ(p.memory.resident_share, 0);
+  EXPECT_DOUBLE_EQ(p.memory.resident_kv, 840e6 / cache);
+  const double over_link = (cache - 840e6 + static_cast<double>(p.memory.need.weights)) / 1e9;
+  EXPECT_NEAR(p.tpot_s - enough, over_link, 0.05 * over_link);  // of the embedding one row is read
+}
+
 TEST(RequestTest, ContradictionsAreRefused) {
   const std::pair<std::function<void(Usage&)>, const char*> cases[] = {
       {[](Usage& u) { u.prompt = 0; }, "prompt of 0"},

@@ -220,9 +220,8 @@ SearchAnswer Search(Evaluator& evaluator, const Device& device, const Space& spa
   const std::vector<Configuration> all = Enumerate(evaluator.models(), space);
   if (all.empty()) {
     throw Error(ErrorCode::kUsage,
-                "nothing to choose from: no model here was made for so long a context, or its "
-                "heads do not fill "
-                "the blocks of these KV types");
+                "nothing to choose from: no model here was made for so long a context, or its heads do not "
+                "fill the blocks of these KV types");
   }
   SearchAnswer answer;
   answer.configurations = all.size();
