@@ -21,6 +21,7 @@
 #include "cli/bench_report.h"
 #include "cli/console.h"
 #include "cli/machine_state.h"
+#include "cli/text.h"
 #include "kernels/kernels.h"
 #include "model/synth.h"
 
@@ -115,11 +116,6 @@ class Keys {
   const toml::table& table_;
   std::set<std::string> asked_;
 };
-
-std::string Lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
 
 // The runs of one [[case]]: every model type with every instruction set and every KV type.
 void AddRuns(Keys& keys, const std::string& threads, std::vector<ExperimentRun>& runs) {

@@ -6,7 +6,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/atomic_file.h"
 #include "base/strings.h"
 #include "cli/chip_options.h"
 #include "cli/chip_report.h"
@@ -306,12 +305,6 @@ std::string SweepHtml(const SweepPlan& plan, const SweepResult& result) {
     body += StrCat(" Drawn are the front and ", Grouped(result.sample.size()), " others, evenly chosen.");
   }
   return Page(StrCat("sweep: ", plan.task_name), body + "</p>");
-}
-
-void WriteHtml(const std::string& path, const std::string& html) {
-  AtomicFile file(path);
-  file.Write(html);
-  file.Commit();
 }
 
 }  // namespace edgewise

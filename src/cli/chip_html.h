@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "cli/html.h"
 #include "graph/workload.h"
 #include "machine/chip.h"
 #include "machine/chip_sweep.h"
@@ -27,8 +28,5 @@ std::string ChipHtml(const ChipDesign& design, const Workload& work, uint64_t to
 
 // A sweep: speed against area of all designs, energy as colour, the front with hover and as a table.
 std::string SweepHtml(const SweepPlan& plan, const SweepResult& result);
-
-// Whole or not at all. Throws Error(kIo).
-void WriteHtml(const std::string& path, const std::string& html);
 
 }  // namespace edgewise

@@ -21,30 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Prefix {
-  double unit;
-  const char* name;
-};
-
-// `value` in the largest unit that leaves it at least 1, with four digits.
-std::string WithUnit(double value, std::span<const Prefix> prefixes) {
-  if (value == 0) return StrCat("0 ", prefixes[0].name);
-  const Prefix* prefix = &prefixes.back();
-  for (const Prefix& one : prefixes) {
-    if (value < one.unit) continue;
-    prefix = &one;
-    break;
-  }
-  const double scaled = value / prefix->unit;
-  if (scaled >= 999.5) {
-    const std::string digits = scaled < 1e18 ? Grouped(static_cast<uint64_t>(std::llround(scaled)))
-                                             : Number(scaled, "%.4g");
-    return StrCat(digits, " ", prefix->name);
-  }
-  const char* format = scaled >= 99.995 ? "%.1f" : scaled >= 9.9995 ? "%.2f" : "%.3f";
-  return StrCat(Number(scaled, format), " ", prefix->name);
-}
-
 }  // namespace
 
 std::vector<std::string> FoldersOf(const char* kind, const char* variable) {
@@ -135,29 +111,6 @@ std::string HashText(uint64_t hash) {
   std::array<char, 17> text;
   std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(hash));
   return text.data();
-}
-
-std::string Number(double value, const char* format) {
-  std::array<char, 48> text;
-  std::snprintf(text.data(), text.size(), format, value);
-  return text.data();
-}
-
-std::string HumanSeconds(double seconds) {
-  static constexpr Prefix kUnits[] = {{1, "s"}, {1e-3, "ms"}, {1e-6, "us"}, {1e-9, "ns"}};
-  return WithUnit(seconds, kUnits);
-}
-
-std::string HumanJoules(double joules) {
-  static constexpr Prefix kUnits[] = {{1, "J"}, {1e-3, "mJ"}, {1e-6, "uJ"}, {1e-9, "nJ"}, {1e-12, "pJ"}};
-  return WithUnit(joules, kUnits);
-}
-
-std::string PercentText(double share) { return Number(share * 100, share < 0.0995 ? "%.2f%%" : "%.1f%%"); }
-
-std::string Bold(const std::string& text) {
-  static const bool wants = WantsColor("auto");
-  return wants ? "\033[1m" + text + "\033[0m" : text;
 }
 
 }  // namespace edgewise

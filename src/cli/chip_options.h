@@ -1,11 +1,14 @@
-// What the chip verbs share: which design, which model, and how their figures are written.
+// What the chip verbs share: which design, which model, and how their figures are written (text.h
+// and console.h with it).
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "cli/console.h"
 #include "cli/flags.h"
+#include "cli/text.h"
 #include "graph/workload.h"
 #include "machine/chip.h"
 #include "machine/chip_catalog.h"
@@ -58,15 +61,5 @@ std::string ArrayText(const ChipDesign& design);
 
 // Sixteen hexadecimal digits.
 std::string HashText(uint64_t hash);
-
-// Printf formats of one number.
-std::string Number(double value, const char* format);
-// "85.99 s", "5.320 us", "5,160 s": four digits.
-std::string HumanSeconds(double seconds);
-std::string HumanJoules(double joules);
-std::string PercentText(double share);  // "12.03%"
-
-// `text` in bold when stdout is a terminal that wants colour.
-std::string Bold(const std::string& text);
 
 }  // namespace edgewise

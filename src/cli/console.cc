@@ -147,4 +147,9 @@ std::string Unescape(std::string_view text) {
   return out;
 }
 
+std::string Bold(const std::string& text) {
+  static const bool wants = WantsColor("auto");
+  return wants ? "\033[1m" + text + "\033[0m" : text;
+}
+
 }  // namespace edgewise

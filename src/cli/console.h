@@ -33,6 +33,8 @@ class InterruptGuard {
 
 // "auto" (a terminal, and NO_COLOR is not set), "never", "always". For stdout.
 bool WantsColor(const std::string& choice);
+// `text` in bold when stdout is a terminal that wants colour.
+std::string Bold(const std::string& text);
 
 // Of the terminal that stdout is; no limit (SIZE_MAX) when it is none.
 size_t TerminalColumns();

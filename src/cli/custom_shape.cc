@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "cli/quantity.h"
 #include "model/architecture.h"
 
 namespace edgewise {
@@ -12,7 +13,11 @@ namespace {
 // A shape all by dimensions.
 ModelShape CustomShape(const ShapeChanges& changes) {
   if (!changes.width || !changes.layers || !changes.heads) {
-    throw Error(ErrorCode::kUsage, "a custom shape needs --width, --layers and --heads");
+    throw Error(ErrorCode::kUsage, "a custom shape needs width, layers and heads");
+  }
+  if (!changes.head_dim && *changes.heads != 0 && *changes.width % *changes.heads != 0) {
+    throw Error(ErrorCode::kUsage, StrCat(*changes.heads, " heads do not divide a width of ", *changes.width,
+                                          ": change one of them, or give head-dim"));
   }
   ModelShape shape;
   ModelConfig& c = shape.config;
@@ -34,7 +39,11 @@ ModelShape ShapeOf(const std::string& name, const ShapeChanges& changes) {
   ModelShape shape = name == kCustomShape ? CustomShape(changes) : ShapeNamed(name);
   ModelConfig& c = shape.config;
   if (changes.architecture) c.architecture = *changes.architecture;
-  c.rope.interleaved = ArchitectureNamed(c.architecture, "--arch").interleaved_rope;
+  try {
+    c.rope.interleaved = ArchitectureNamed(c.architecture, "arch").interleaved_rope;
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kUsage, error.message());  // of a file it would be another sort of error
+  }
   c.width = changes.width.value_or(c.width);
   c.layers = changes.layers.value_or(c.layers);
   c.heads = changes.heads.value_or(c.heads);
@@ -61,35 +70,31 @@ ModelShape ParseShape(std::string_view text) {
                       {"heads", &changes.heads},       {"kv-heads", &changes.kv_heads},
                       {"head-dim", &changes.head_dim}, {"ffn", &changes.ffn},
                       {"vocab", &changes.vocab},       {"context", &changes.context}};
-  while (!text.empty()) {
-    const size_t comma = std::min(text.find(','), text.size());
-    const std::string_view part = text.substr(0, comma);
-    text.remove_prefix(std::min(comma + 1, text.size()));
+  const auto refuse = [](const auto&... parts) {
+    throw Error(ErrorCode::kUsage, StrCat("--shape: ", parts...));
+  };
+  for (const std::string& part : SplitNames("--shape", text)) {
     const size_t equals = std::min(part.find('='), part.size());
-    const std::string_view name = part.substr(0, equals),
-                           value = part.substr(std::min(equals + 1, part.size()));
-    if (name == "arch") {
-      changes.architecture = std::string(value);
-      continue;
-    }
-    if (name == "tied") {
-      changes.tied = true;
-      continue;
-    }
+    const std::string name = part.substr(0, equals), value = part.substr(std::min(equals + 1, part.size()));
     const auto key = std::ranges::find(keys, name, &Key::name);
-    if (key == std::end(keys)) {
-      throw Error(
-          ErrorCode::kUsage,
-          StrCat("--shape: there is no '", Printable(name),
-                 "': it takes width, layers, heads, kv-heads, head-dim, ffn, vocab, context, arch, tied"));
+    if (key != std::end(keys) ? key->value->has_value() : name == "arch" && changes.architecture) {
+      refuse(name, " is there twice");
     }
-    uint32_t number = 0;
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-    if (error != std::errc() || end != value.data() + value.size() || number == 0) {
-      throw Error(ErrorCode::kUsage,
-                  StrCat("--shape: ", name, "=", Printable(value), " is not a whole number above 0"));
+    if (name == "arch") {
+      changes.architecture = value;
+    } else if (part == "tied") {
+      changes.tied = true;
+    } else if (key == std::end(keys)) {
+      refuse("there is no '", Printable(part),
+             "': it takes width=N, layers, heads, kv-heads, head-dim, ffn, vocab, context, arch=NAME, tied");
+    } else {
+      uint32_t number = 0;
+      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+      if (error != std::errc() || end != value.data() + value.size() || number == 0) {
+        refuse(name, "=", Printable(value), " is not a whole number from 1 to 2^32 - 1");
+      }
+      *key->value = number;
     }
-    *key->value = number;
   }
   ModelShape shape = ShapeOf(kCustomShape, changes);
   CheckShape(shape);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/atomic_file.h"
 #include "base/strings.h"
 
 namespace edgewise {
@@ -191,6 +192,12 @@ std::string PlotFrame::Grid(const PlotAxis& x, const PlotAxis& y, std::string_vi
   return StrCat(svg, "<text x=", Fixed((left + end) / 2), " y=", height - 8, " text-anchor=middle>", x_title,
                 "</text><text transform=\"translate(14 ", Fixed((top + floor) / 2),
                 ") rotate(-90)\" text-anchor=middle>", y_title, "</text>");
+}
+
+void WriteHtml(const std::string& path, const std::string& html) {
+  AtomicFile file(path);
+  file.Write(html);
+  file.Commit();
 }
 
 }  // namespace edgewise

@@ -15,6 +15,9 @@ std::string Escaped(std::string_view text);
 // and the table row with the same data-row lights up.
 std::string Page(std::string_view title, std::string_view body);
 
+// Whole or not at all. Throws Error(kIo).
+void WriteHtml(const std::string& path, const std::string& html);
+
 // Logarithmic over positive values, linear else.
 struct PlotAxis {
   double least = 0, most = 1;

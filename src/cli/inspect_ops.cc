@@ -1,11 +1,10 @@
 #include "cli/inspect_ops.h"
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
 #include "base/strings.h"
 #include "cli/table.h"
+#include "cli/text.h"
 #include "graph/cost.h"
 #include "graph/op.h"
 
@@ -32,12 +31,6 @@ double Intensity(const OpCost& cost) {
   return Traffic(cost) == 0
              ? 0
              : static_cast<double>(cost.flops.value()) / static_cast<double>(Traffic(cost));
-}
-
-std::string Number(double value, const char* format) {
-  std::array<char, 48> text;
-  std::snprintf(text.data(), text.size(), format, value);
-  return text.data();
 }
 
 std::string Or(uint64_t value) { return value == 0 ? "-" : Grouped(value); }

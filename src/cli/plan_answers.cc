@@ -4,9 +4,10 @@
 #include <map>
 
 #include "base/strings.h"
-#include "cli/chip_options.h"
+#include "cli/console.h"
 #include "cli/plan_report.h"
 #include "cli/table.h"
+#include "cli/text.h"
 
 namespace edgewise {
 namespace {
@@ -14,10 +15,24 @@ namespace {
 constexpr size_t kMostAdvice = 10, kMostOfKind = 2;
 constexpr size_t kMostRanked = 8, kMostFront = 10;
 
-std::string Joined(const std::vector<std::string>& parts) {
+std::string Joined(const std::vector<std::string>& parts, const char* between = " and ") {
   std::string text;
-  for (const std::string& part : parts) text += (text.empty() ? "" : " and ") + part;
+  for (const std::string& part : parts) text += (text.empty() ? "" : between) + part;
   return text;
+}
+
+// "memory at most 4.00 GB", "tokens per second at least 5 tok/s".
+std::string LimitText(LimitKind kind, double value) {
+  return StrCat(NameOf(kind), kind == LimitKind::kTokS ? " at least " : " at most ", FigureText(kind, value));
+}
+
+std::string LimitsText(const Limits& limits) {
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < kLimitKinds; ++i) {
+    const auto kind = static_cast<LimitKind>(i);
+    if (limits[kind]) texts.push_back(LimitText(kind, *limits[kind]));
+  }
+  return Joined(texts, ", ");
 }
 
 std::string LossText(double loss) { return loss < 5e-5 ? "none" : PercentText(loss); }
@@ -165,10 +180,6 @@ std::string FigureText(LimitKind kind, double value) {
   return "";
 }
 
-std::string LimitText(LimitKind kind, double value) {
-  return StrCat(NameOf(kind), kind == LimitKind::kTokS ? " at least " : " at most ", FigureText(kind, value));
-}
-
 std::string AdviceText(const Candidate& now, std::span<const Advised> advised) {
   const std::vector<const Advised*> selected = Selected(now, advised);
   if (selected.empty()) return "No single change gains anything here.\n";
@@ -185,12 +196,7 @@ Json AdviceJson(const Candidate& now, std::span<const Advised> advised) {
 }
 
 std::string LeastChangeText(const Limits& want, const LeastChange& answer) {
-  std::string wanted;
-  for (size_t i = 0; i < kLimitKinds; ++i) {
-    const auto kind = static_cast<LimitKind>(i);
-    if (want[kind]) wanted += StrCat(wanted.empty() ? "" : ", ", LimitText(kind, *want[kind]));
-  }
-  std::string text = StrCat("Wanted: ", wanted, ". ");
+  std::string text = StrCat("Wanted: ", LimitsText(want), ". ");
   if (answer.holds) return text + "Nothing has to change.\n";
   Table table = ChangeTable();
   if (answer.ways.empty()) {
@@ -230,12 +236,8 @@ std::string ChipChangeText(const ChipDesign& design, double tok_s, const SearchR
 
 std::string SearchText(std::span<const ModelChoice> models, const Device& device, const Limits& limits,
                        const SearchAnswer& answer) {
-  std::string wanted;
-  for (size_t i = 0; i < kLimitKinds; ++i) {
-    const auto kind = static_cast<LimitKind>(i);
-    if (limits[kind]) wanted += StrCat(wanted.empty() ? "" : ", ", LimitText(kind, *limits[kind]));
-  }
-  std::string text = StrCat("On ", Bold(device.name), " (", device.title, "), ", wanted, ":\n");
+  std::string text =
+      StrCat("On ", Bold(device.name), " (", device.title, "), ", LimitsText(limits), ":\n");
   if (!answer.ranked.empty()) {
     Table table = CandidateTable();
     const auto best = BestOfEachModel(answer.ranked);
@@ -345,6 +347,14 @@ Json ViewJson(const PlanView& view) {
         .Set("joules_per_token", e->joules_per_token);
     if (e->hours > 0) energy.Set("battery_hours", e->hours).Set("tokens_per_charge", e->tokens_per_charge);
   }
+  Json efficiency = Json::Object();
+  if (const auto& e = view.efficiency) {
+    efficiency.Set("memory_share", e->memory_share)
+        .Set("compute_share", e->compute_share)
+        .Set("decode_share", e->decode_share)
+        .Set("op_s", e->op_s)
+        .Set("rows", e->rows);
+  }
   const Configuration& c = view.configuration;
   Json json = Json::Object();
   json.Set("device", view.device.name)
@@ -364,6 +374,7 @@ Json ViewJson(const PlanView& view) {
       .Set("tok_s", p.tok_s)
       .Set("bound", NameOf(p.bound))
       .Set("error_band", p.error)
+      .Set("efficiency", std::move(efficiency))
       .Set("efficiency_from", p.efficiency_from)
       .Set("energy", std::move(energy))
       .Set("ppl_loss", view.figures.loss)

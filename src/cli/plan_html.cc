@@ -4,8 +4,8 @@
 #include <array>
 
 #include "base/strings.h"
-#include "cli/chip_options.h"
 #include "cli/table.h"
+#include "cli/text.h"
 #include "graph/cost.h"
 
 namespace edgewise {
@@ -99,7 +99,9 @@ Report PlanReport(const PlanView& view, const Model& model, const Candidate& now
                                          {"KV cache", static_cast<double>(need.kv)},
                                          {"scratch", static_cast<double>(need.scratch)},
                                          {"program", static_cast<double>(need.other)}},
-                               .usable_bytes = p.memory.usable_bytes};
+                               // Designs of chips do not say how much memory there is: nothing is left then.
+                               .usable_bytes = view.device.chip ? static_cast<double>(need.total())
+                                                                : p.memory.usable_bytes};
   ReportTable changes = {.title = "What one change gives, each priced anew",
                          .headings = {"<change", "tok/s", "first token", "memory", "loss"},
                          .rows = {}};

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/thread_pool.h"
 #include "cli/quantity.h"
 
 namespace edgewise {
@@ -102,17 +103,11 @@ bool IsAny(const Limits& limits) {
 }
 
 Limits WantsOf(const PlanFlags& flags) {
-  const Limits limits = LimitsOf(flags);
   Limits wants;
   for (const std::string& text : flags.want) {
     const auto [kind, value] = ParseWish(text);
     if (wants[kind]) {
       throw Error(ErrorCode::kUsage, StrCat("--want asks twice for ", NameOf(kind), ": ask once"));
-    }
-    if (limits[kind]) {
-      throw Error(ErrorCode::kUsage,
-                  StrCat("--want and a limit contradict each other: both are about ", NameOf(kind),
-                         "; limits search, wishes change a given configuration"));
     }
     wants[kind] = value;
   }
@@ -139,7 +134,8 @@ Usage UsageOf(const PlanFlags& flags) {
   check("--batch-size", flags.chunk.value_or(1), 1, kMostPositions);
   check("--batch", flags.sequences, 1, 1024);  // slots of the engine
   check("--draft", flags.draft, 0, 64);
-  check("--threads", flags.threads.value_or(1), 1, 1024);
+  check("--window", flags.window, 0, kMostPositions);
+  check("--threads", flags.threads.value_or(1), 1, kMaxThreads);
   Usage usage;
   usage.prompt = flags.prompt;
   usage.generate = flags.generate;
@@ -153,22 +149,6 @@ Usage UsageOf(const PlanFlags& flags) {
   usage.acceptance = flags.acceptance;
   CheckUsage(usage);
   return usage;
-}
-
-std::vector<std::string> SplitNames(const std::string& text) {
-  std::vector<std::string> names;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t comma = std::min(text.find(',', begin), text.size());
-    const std::string name = text.substr(begin, comma - begin);
-    if (name.empty())
-      throw Error(ErrorCode::kUsage, "--device: a name is empty: give names with commas between them");
-    if (std::ranges::find(names, name) != names.end()) {
-      throw Error(ErrorCode::kUsage, StrCat("--device: ", Printable(name), " is there twice"));
-    }
-    names.push_back(name);
-    begin = comma + 1;
-  }
-  return names;
 }
 
 }  // namespace edgewise

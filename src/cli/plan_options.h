@@ -37,8 +37,8 @@ struct PlanFlags {
 // --mem --ttft --tok-s --watts --max-ppl-loss. Throws Error(kUsage) for what is no number with its unit.
 Limits LimitsOf(const PlanFlags& flags);
 bool IsAny(const Limits& limits);
-// --want tok_s=5, ttft_ms=500, ttft=500ms, mem=4G, watts=5, loss=3%. Throws Error(kUsage) for anything else,
-// one twice, or one that a limit sets otherwise.
+// --want tok_s=5, ttft_ms=500, ttft=500ms, mem=4G, watts=5, loss=3%. Throws Error(kUsage) for anything else
+// or one twice.
 Limits WantsOf(const PlanFlags& flags);
 
 // How the device is run, and from what.
@@ -51,8 +51,5 @@ EnergyOptions EnergyOptionsOf(const PlanFlags& flags);
 
 // -p -n -b --batch -ctk -ctv and the techniques. Checked. Throws Error(kUsage).
 Usage UsageOf(const PlanFlags& flags);
-
-// "host,rpi4". Throws Error(kUsage) for an empty name or one twice.
-std::vector<std::string> SplitNames(const std::string& text);
 
 }  // namespace edgewise

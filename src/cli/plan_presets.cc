@@ -5,12 +5,12 @@
 #include <vector>
 
 #include "base/error.h"
-#include "cli/chip_options.h"
 #include "cli/console.h"
 #include "cli/json.h"
 #include "cli/plan_report.h"
 #include "cli/plan_setup.h"
 #include "cli/table.h"
+#include "cli/text.h"
 #include "predict/battery.h"
 #include "predict/energy.h"
 #include "predict/scenario.h"
@@ -366,7 +366,13 @@ int PrintPreset(const std::string& name, const PlanFlags& flags) {
   std::string known;
   for (const Scenario& scenario : Scenarios()) known += StrCat(known.empty() ? "" : ", ", scenario.name);
   for (const Exercise& exercise : kExercises) {
-    if (name == exercise.name) return exercise.print(flags);
+    if (name == exercise.name) {
+      if (flags.device || IsAny(LimitsOf(flags))) {
+        throw Error(ErrorCode::kUsage,
+                    StrCat("--preset ", name, " is a computation: it takes no --device and no limits"));
+      }
+      return exercise.print(flags);
+    }
     known += StrCat(", ", exercise.name);
   }
   throw Error(ErrorCode::kUsage, StrCat("no preset is named '", Printable(name), "': known are ", known));

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "cli/chip_options.h"
+#include "cli/console.h"
 #include "cli/table.h"
 #include "predict/quality.h"
 
@@ -158,7 +158,11 @@ std::string BasisText(const PlanView& view) {
     return StrCat("predicted from this machine's own kernels, measured ", d.measured,
                   view.prediction.threads > 0 ? StrCat(", ", view.prediction.threads, " threads") : "");
   }
-  return StrCat("predicted: peaks by efficiencies of ", view.prediction.efficiency_from);
+  const Efficiency& e = *view.efficiency;
+  return StrCat("predicted, as programs reach ", PercentText(e.memory_share), " of the bandwidth, ",
+                PercentText(e.decode_share), " of the arithmetic for one row and ",
+                PercentText(e.compute_share), " for many",
+                e.op_s > 0 ? StrCat(", and each launch takes ", HumanSeconds(e.op_s)) : "", ":\n  ", e.from);
 }
 
 std::optional<EnergyFigures> EnergyOf(const PlanView& view) {
@@ -177,16 +181,6 @@ std::optional<EnergyFigures> EnergyOf(const PlanView& view) {
     e.tokens_per_charge = e.hours * 3600 * view.energy.duty_share * p.throughput_tok_s;
   }
   return e;
-}
-
-std::string RateText(double tok_s) {
-  if (tok_s >= 1000) return Grouped(static_cast<uint64_t>(std::llround(tok_s)));
-  return Number(tok_s, tok_s >= 100 ? "%.0f" : "%.3g");
-}
-
-std::string GigabyteText(double bytes) {
-  if (bytes >= 1e9) return Number(bytes / 1e9, bytes >= 1e11 ? "%.0f GB" : "%.3g GB");
-  return Number(bytes / 1e6, "%.3g MB");
 }
 
 std::string GainText(double before, double after) {
@@ -222,13 +216,8 @@ std::string CommandText(const PlanView& view) {
                   "   # random weights, the same cost\n  ");
   }
   text += StrCat("edgewise run -m ", file, " -c ", u.positions(), " -n ", u.generate);
-  const auto lower = [](DType type) {
-    std::string name = NameOf(type);
-    for (char& letter : name) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
-    return name;
-  };
-  if (u.k_type != DType::kF16) text += StrCat(" -ctk ", lower(u.k_type));
-  if (u.v_type != DType::kF16) text += StrCat(" -ctv ", lower(u.v_type));
+  if (u.k_type != DType::kF16) text += StrCat(" -ctk ", Lower(NameOf(u.k_type)));
+  if (u.v_type != DType::kF16) text += StrCat(" -ctv ", Lower(NameOf(u.v_type)));
   if (u.chunk != Usage().chunk) text += StrCat(" -b ", u.chunk);
   if (view.prediction.threads > 0) text += StrCat(" -t ", view.prediction.threads);
   if (view.device.chip) text += StrCat(" --backend chip:", view.device.name);

@@ -9,6 +9,7 @@
 #include "cli/json.h"
 #include "cli/plan_options.h"
 #include "cli/plan_setup.h"
+#include "cli/text.h"
 #include "engine/memory_plan.h"
 #include "predict/advice.h"
 
@@ -23,6 +24,7 @@ struct PlanView {
   uint64_t parameters = 0;
   uint32_t made_for = 0;  // positions that it was trained for
   Prediction prediction;
+  std::optional<Efficiency> efficiency;  // of its peaks; absent of measured machines and chips
   Figures figures;
   MemoryPlan memory;
   EnergyOptions energy;
@@ -39,10 +41,6 @@ struct EnergyFigures {
 };
 std::optional<EnergyFigures> EnergyOf(const PlanView& view);
 
-// "5.42 tok/s", four digits at most.
-std::string RateText(double tok_s);
-// "1.39 GB"
-std::string GigabyteText(double bytes);
 std::string GainText(double before, double after);  // "2.1x", "-40%", "same"
 // "Q4_0, KV Q8_0, context 2048, 2 threads, speculating 4"
 std::string ConfigurationText(const Configuration& configuration);
@@ -67,8 +65,7 @@ std::string SearchText(std::span<const ModelChoice> models, const Device& device
 Json SearchJson(std::span<const ModelChoice> models, const Device& device, const Limits& limits,
                 const SearchAnswer& answer);
 
-// A limit in words: "memory at most 4.00 GB", "at least 5 tok/s".
-std::string LimitText(LimitKind kind, double value);
+// "4.00 GB", "5 tok/s"
 std::string FigureText(LimitKind kind, double value);
 
 }  // namespace edgewise

@@ -6,13 +6,13 @@
 
 #include "base/cpus.h"
 #include "base/error.h"
-#include "cli/chip_options.h"
 #include "cli/custom_shape.h"
 #include "cli/device_options.h"
 #include "cli/engine_memory.h"
 #include "cli/host_device.h"
 #include "cli/options.h"
 #include "cli/published_report.h"
+#include "cli/quantity.h"
 #include "predict/efficiency.h"
 #include "predict/published_power.h"
 #include "quant/recipe.h"
@@ -84,6 +84,11 @@ PredictOptions PlanSetup::OptionsFor(const Device& device, std::string_view reci
   return options;
 }
 
+std::optional<Efficiency> PlanSetup::EfficiencyOn(const Device& device, std::string_view recipe) {
+  if (device.is_measured() || device.chip) return std::nullopt;
+  return OptionsFor(device, recipe).efficiency;
+}
+
 MemoryNeed PlanSetup::NeedFor(const Model& model, const Usage& usage) const {
   return NeedOf(PlanRun(model, usage, Threads(), &model == file_model_.get() ? file_.get() : nullptr));
 }
@@ -134,15 +139,15 @@ Device PlanSetup::DeviceNamed(const std::string& name, std::span<const Configura
 std::vector<Device> PlanSetup::AllDevices() const {
   std::vector<Device> devices;
   for (const std::string& name : catalog_.Names()) devices.push_back(catalog_.Find(name));
-  for (const std::string& name : NamedChips().Names()) devices.push_back(catalog_.Find(name));
+  for (const std::string& name : catalog_.ChipNames()) devices.push_back(catalog_.Find(name));
   return devices;
 }
 
 std::vector<std::string> PlanSetup::DeviceNames() const {
   const std::string device = flags_.device.value_or(kHost);
-  if (device != "all") return SplitNames(device);
+  if (device != "all") return SplitNames("--device", device);
   std::vector<std::string> names = catalog_.Names();
-  for (const std::string& name : NamedChips().Names()) names.push_back(name);
+  for (const std::string& name : catalog_.ChipNames()) names.push_back(name);
   return names;
 }
 

@@ -55,6 +55,9 @@ class PlanSetup {
   // F32 and BF16, which are no better than F16 here and no smaller.
   std::vector<std::string> RecipesOn(const Device& device, uint32_t model);
 
+  // What programs reach of the device's peaks; absent of measured machines and chips, whose prices need none.
+  std::optional<Efficiency> EfficiencyOn(const Device& device, std::string_view recipe);
+
   MemoryNeed NeedFor(const Model& model, const Usage& usage) const;
   MemoryPlan MemoryOf(const Configuration& configuration);
 

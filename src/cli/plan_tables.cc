@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "base/error.h"
-#include "cli/chip_options.h"
 #include "cli/console.h"
 #include "cli/json.h"
 #include "cli/plan_report.h"
 #include "cli/table.h"
+#include "cli/text.h"
 #include "predict/energy.h"
 #include "predict/formulas.h"
 #include "predict/quality.h"
@@ -219,6 +219,10 @@ int PrintRules(PlanSetup& setup, const PlanFlags& flags) {
   const Limits limits = LimitsOf(flags);
   Configuration c = setup.configuration();
   const Device device = setup.DeviceNamed(setup.DeviceNames().front(), {&c, 1});
+  if (device.chip && !limits[LimitKind::kMemory]) {
+    throw Error(ErrorCode::kUsage, StrCat("--rules: the design of ", device.name,
+                                          " does not say how much memory there is: give --mem 2G"));
+  }
   const Model& model = setup.evaluator().ModelFor(c);
   const double memory = limits[LimitKind::kMemory].value_or(device.memory_bytes.value);
   const auto weights = static_cast<double>(model.weight_bytes());

@@ -1,13 +1,13 @@
 #include "cli/quantity.h"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <initializer_list>
 #include <optional>
 
 #include "base/error.h"
+#include "cli/text.h"
 
 namespace edgewise {
 namespace {
@@ -24,12 +24,6 @@ struct Range {
 
 [[noreturn]] void Refuse(std::string_view flag, std::string_view text, const std::string& expected) {
   throw Error(ErrorCode::kUsage, StrCat(flag, ": '", Printable(text), "' is not ", expected));
-}
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return lower;
 }
 
 // A number and one of the units directly behind it; nullopt when it is none.
@@ -105,6 +99,23 @@ Battery ParseBattery(std::string_view flag, std::string_view text) {
                 StrCat(flag, ": no battery has ", Printable(text), ": 0.1 mAh to 100,000 Ah, 0.1 to 1000 V"));
   }
   return {.ampere_hours = *charge, .volts = *volts};
+}
+
+std::vector<std::string> SplitNames(std::string_view flag, std::string_view text) {
+  std::vector<std::string> names;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t comma = std::min(text.find(',', begin), text.size());
+    const std::string name(text.substr(begin, comma - begin));
+    if (name.empty()) {
+      throw Error(ErrorCode::kUsage, StrCat(flag, ": a name is empty: give names with commas between them"));
+    }
+    if (std::ranges::find(names, name) != names.end()) {
+      throw Error(ErrorCode::kUsage, StrCat(flag, ": ", Printable(name), " is there twice"));
+    }
+    names.push_back(name);
+    begin = comma + 1;
+  }
+  return names;
 }
 
 }  // namespace edgewise

@@ -43,6 +43,10 @@ TEST(QuantityTest, WhatIsNoneNamesTheFlagAndAnExample) {
     EXPECT_NE(message([&] { ParseBattery("--battery", text); }), "no error") << text;
   }
   EXPECT_NE(message([] { ParseRate("--tok-s", "0"); }), "no error");
+  EXPECT_EQ(SplitNames("--device", "host,rpi4"), (std::vector<std::string>{"host", "rpi4"}));
+  for (const char* text : {"", ",", "a,", ",a", "a,,b", "a,b,a"}) {
+    EXPECT_NE(message([&] { SplitNames("--device", text); }), "no error") << text;
+  }
 }
 
 }  // namespace

@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "base/strings.h"
-#include "cli/chip_options.h"
 #include "cli/html.h"
 #include "cli/json.h"
 #include "cli/table.h"
+#include "cli/text.h"
 
 namespace edgewise {
 namespace {

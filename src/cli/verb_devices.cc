@@ -8,12 +8,13 @@
 #include <vector>
 
 #include "base/error.h"
-#include "cli/chip_options.h"
 #include "cli/console.h"
 #include "cli/device_options.h"
 #include "cli/json.h"
 #include "cli/published_report.h"
+#include "cli/quantity.h"
 #include "cli/table.h"
+#include "cli/text.h"
 #include "cli/verb.h"
 
 namespace edgewise {
@@ -24,8 +25,7 @@ constexpr size_t kMostCompared = 5;      // side by side in as many columns
 constexpr size_t kShortestWrapped = 30;  // a last column that is narrower is not wrapped
 
 struct DevicesOptions {
-  std::optional<std::string> name;
-  std::string compare, kind;
+  std::optional<std::string> name, compare, kind;
   bool published = false, json = false;
 };
 
@@ -221,7 +221,7 @@ Json DeviceJson(const Device& d) {
 int List(const DevicesOptions& options) {
   const DeviceCatalog catalog = NamedDevices();
   std::optional<DeviceKind> kind;
-  if (!options.kind.empty()) kind = DeviceKindNamed(options.kind);
+  if (options.kind) kind = DeviceKindNamed(*options.kind);
   const bool with_chips = !kind || kind == DeviceKind::kChip;
   const std::vector<Device> devices = AllDevices(catalog, kind);
   if (options.json) {
@@ -326,16 +326,13 @@ int Show(const DevicesOptions& options) {
 // ---- side by side ----
 
 std::vector<Device> Compared(const std::string& list) {
+  const std::vector<std::string> names = SplitNames("--compare", list);
+  if (names.size() > kMostCompared) {
+    throw Error(ErrorCode::kUsage, StrCat("--compare takes at most ", kMostCompared, " devices"));
+  }
   const DeviceCatalog catalog = NamedDevices();
   std::vector<Device> devices;
-  for (size_t at = 0; at <= list.size();) {
-    const size_t end = std::min(list.find(',', at), list.size());
-    if (devices.size() == kMostCompared) {
-      throw Error(ErrorCode::kUsage, StrCat("--compare takes at most ", kMostCompared, " devices"));
-    }
-    devices.push_back(catalog.Find(list.substr(at, end - at)));
-    at = end + 1;
-  }
+  for (const std::string& name : names) devices.push_back(catalog.Find(name));
   return devices;
 }
 
@@ -375,7 +372,7 @@ std::string ComparedText(const std::vector<Device>& devices) {
 }
 
 int Compare(const DevicesOptions& options) {
-  const std::vector<Device> devices = Compared(options.compare);
+  const std::vector<Device> devices = Compared(*options.compare);
   if (options.json) {
     Json list = Json::Array();
     for (const Device& device : devices) list.Push(DeviceJson(device));
@@ -387,15 +384,15 @@ int Compare(const DevicesOptions& options) {
 }
 
 int Devices(const DevicesOptions& options) {
-  const int ways = (options.name ? 1 : 0) + (options.compare.empty() ? 0 : 1) +
-                   (options.kind.empty() ? 0 : 1) + (options.published ? 1 : 0);
-  if (ways > 1) throw Error(ErrorCode::kUsage, "one of NAME, --compare, --kind and --published");
+  const int ways = (options.name ? 1 : 0) + (options.compare ? 1 : 0) + (options.kind ? 1 : 0) +
+                   (options.published ? 1 : 0);
+  if (ways > 1) throw Error(ErrorCode::kUsage, "give one of NAME, --compare, --kind and --published");
   if (options.name) return Show(options);
   if (options.published) {
     PrintPublished(NamedDevices(), options.json);
     return 0;
   }
-  return options.compare.empty() ? List(options) : Compare(options);
+  return options.compare ? Compare(options) : List(options);
 }
 
 VerbMain Add(Flags& flags) {

@@ -6,9 +6,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "cli/chip_html.h"
-#include "cli/chip_options.h"
 #include "cli/console.h"
+#include "cli/html.h"
 #include "cli/json.h"
 #include "cli/plan_html.h"
 #include "cli/plan_options.h"
@@ -17,6 +16,7 @@
 #include "cli/plan_setup.h"
 #include "cli/plan_tables.h"
 #include "cli/table.h"
+#include "cli/text.h"
 #include "cli/verb.h"
 #include "predict/energy.h"
 #include "predict/quality.h"
@@ -88,6 +88,7 @@ PlanView ViewOf(PlanSetup& setup, const Device& device, const Configuration& con
   view.figures =
       CandidateOf(configuration, setup.evaluator().WithoutTime(configuration), view.prediction).figures;
   view.memory = setup.MemoryOf(configuration);
+  view.efficiency = setup.EfficiencyOn(device, configuration.recipe);
   view.energy = energy;
   view.loss_from = LossSource(model, configuration);
   view.least_joules = LeastTokenEnergy(model, configuration.usage).parts.total();
@@ -251,7 +252,28 @@ int PlanSearchMany(PlanSetup& setup, const PlanFlags& flags, const std::vector<s
   return 0;
 }
 
+// What would not be read is refused.
+void CheckTogether(const PlanFlags& flags) {
+  const auto refuse = [](bool is_so, const char* why) {
+    if (is_so) throw Error(ErrorCode::kUsage, why);
+  };
+  const bool has_limits = IsAny(LimitsOf(flags)), has_energy = flags.battery || flags.clock || flags.duty;
+  const int reports = (flags.preset ? 1 : 0) + (flags.table ? 1 : 0) + (flags.rules ? 1 : 0);
+  refuse(reports > 1, "--preset, --table and --rules are answers of their own: ask for one");
+  refuse(reports == 1 && (flags.html || has_energy || !flags.want.empty()),
+         "--preset, --table and --rules take no --html, --want, --battery, --dvfs and --duty");
+  const bool has_model = flags.model || flags.shape;
+  refuse(flags.table && (has_limits || flags.device), "--table has its own devices and no limits");
+  refuse(flags.table && *flags.table != "energy" && has_model, "only --table energy is of a MODEL");
+  refuse(flags.preset && has_model, "--preset has its own models: leave MODEL out");
+  refuse(has_limits && !flags.want.empty(),
+         "--want changes a given configuration, limits search for one: give only one sort");
+  refuse(has_limits && has_energy && !flags.rules,
+         "--battery, --dvfs and --duty are of one configuration: leave the limits out");
+}
+
 int Plan(const PlanFlags& flags) {
+  CheckTogether(flags);
   if (flags.table) return PrintPlanTable(*flags.table, flags);
   if (flags.preset) return PrintPreset(*flags.preset, flags);
   PlanSetup setup(flags);
@@ -260,12 +282,11 @@ int Plan(const PlanFlags& flags) {
                 "--html is a page of one model on one device: give one --device and no limits");
   }
   const std::vector<std::string> names = setup.DeviceNames();
-  if (flags.rules) return PrintRules(setup, flags);
+  if (flags.rules) {
+    if (names.size() > 1) throw Error(ErrorCode::kUsage, "--rules judge one device: give one --device");
+    return PrintRules(setup, flags);
+  }
   if (IsAny(LimitsOf(flags))) {
-    if (!flags.want.empty()) {
-      throw Error(ErrorCode::kUsage,
-                  "--want changes a given configuration, limits search for one: give only one sort");
-    }
     return names.size() == 1 ? PlanSearch(setup, flags, names.front()) : PlanSearchMany(setup, flags, names);
   }
   if (names.size() == 1) return PlanOne(setup, flags);
