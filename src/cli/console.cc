@@ -57,7 +57,9 @@ bool WantsColor(const std::string& choice) {
 
 size_t TerminalColumns() {
   winsize size = {};
-  if (isatty(STDOUT_FILENO) == 0 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return SIZE_MAX;
+  if (isatty(STDOUT_FILENO) == 0 || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) {
+    return SIZE_MAX;
+  }
   return size.ws_col;
 }
 

@@ -12,9 +12,9 @@
 
 namespace edgewise {
 
-// Relative error of a prediction from rates measured on the same machine: a band of a tenth to either side.
-// What comparisons find is in docs/accuracy.md.
-inline constexpr double kMeasuredError = 0.1;
+// Relative error of a prediction from rates measured on the same machine: of 40 comparisons on a shared one 29
+// were within it (docs/accuracy.md).
+inline constexpr double kMeasuredError = 0.2;
 
 // How a model is used. One sequence sees prompt + generate tokens; `batch` such sequences at once.
 struct Usage {

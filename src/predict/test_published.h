@@ -24,8 +24,8 @@ inline Figure FigureOf(double value) {
   return figure;
 }
 
-// A CPU of 10 GB/s, four cores; "gpu-..." is a GPU of 100 GB/s that computes a hundred times as fast. "nobody"
-// is none.
+// A CPU of 10 GB/s, four cores; "gpu-..." is a GPU of 100 GB/s that computes a hundred times as fast. There is
+// no "nobody".
 inline Device TestBoard(const std::string& name) {
   if (name == "nobody") throw Error(ErrorCode::kNotFound, "no device is called nobody");
   Device device;
