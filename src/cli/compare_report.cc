@@ -71,7 +71,7 @@ BenchTable OperatorTable(const Comparison& c) {
 BenchTable TotalTable(std::span<const ComparedModel> models) {
   BenchTable table;
   table.headings = {"<model",  "<type",  "<test",  "threads", "predicted tok/s", "measured", "<min..max",
-                    "error %", "shares", "<bound", "<why"};
+                    "error %", "steady %", "shares", "<bound", "<why"};
   const bool energy = std::ranges::any_of(models, [](const ComparedModel& m) { return m.no_energy.empty(); });
   if (energy) table.headings.emplace_back("J/token");
   for (const ComparedModel& model : models) {
@@ -85,6 +85,7 @@ BenchTable TotalTable(std::span<const ComparedModel> models) {
                                       Rate(c.tok_s(seconds.median)),
                                       StrCat(Rate(c.tok_s(seconds.max)), "..", Rate(c.tok_s(seconds.min))),
                                       Signed(c.speed_error()),
+                                      Signed(c.steady_error()),
                                       Number(100 * c.worst_share(), "%.1f"),
                                       BoundOf(c.predicted),
                                       c.Reason()};
@@ -100,7 +101,7 @@ BenchTable TotalTable(std::span<const ComparedModel> models) {
 
 // Of one kind of test: how far speeds were off, and the shares of time.
 struct Score {
-  std::vector<double> errors, shares;
+  std::vector<double> errors, steady, shares;
 };
 
 std::map<std::string, Score> ScoresOf(std::span<const ComparedModel> models) {
@@ -109,6 +110,7 @@ std::map<std::string, Score> ScoresOf(std::span<const ComparedModel> models) {
     for (const Comparison& c : model.tests) {
       Score& score = scores[c.measured.test.prompt > 0 ? "prefill" : "decode"];
       score.errors.push_back(std::abs(c.speed_error()));
+      score.steady.push_back(std::abs(c.steady_error()));
       score.shares.push_back(c.worst_share());
     }
   }
@@ -135,7 +137,8 @@ std::string PredictionText(const std::string& model, const std::vector<TestPredi
 
 std::string ComparisonText(std::span<const ComparedModel> models, bool operators) {
   std::string out = TotalTable(models).ToText();
-  out += "shares: the largest difference of an operator's share of the time, in points\n";
+  out += "steady: the error of the mean of this prediction and of one at the roof and pace taken after the runs\n"
+         "shares: the largest difference of an operator's share of the time, in points\n";
   if (!models.front().no_energy.empty())
     out += StrCat("no energy counter (", models.front().no_energy, "): model only\n");
   if (!operators) return out;
@@ -152,10 +155,12 @@ std::string ScoreText(std::span<const ComparedModel> models) {
   std::string out;
   for (const auto& [kind, score] : ScoresOf(models)) {
     if (score.errors.size() < 3) continue;
-    const Spread errors = SpreadOf(score.errors), shares = SpreadOf(score.shares);
+    const Spread errors = SpreadOf(score.errors), steady = SpreadOf(score.steady),
+                 shares = SpreadOf(score.shares);
     out += StrCat(kind, ": speed off by ", Number(100 * errors.median, "%.1f"), "% (median), ",
                   Number(100 * errors.max, "%.1f"), "% (worst) in ", score.errors.size(),
-                  " tests; shares of time within ", Number(100 * shares.median, "%.1f"), " points (median), ",
+                  " tests; steady ", Number(100 * steady.median, "%.1f"), "% and ",
+                  Number(100 * steady.max, "%.1f"), "%; shares of time within ", Number(100 * shares.median, "%.1f"), " points (median), ",
                   Number(100 * shares.max, "%.1f"), " (worst)\n");
   }
   return out;
@@ -189,6 +194,7 @@ Json ComparisonJson(const ComparedModel& model) {
         .Set("measured_tok_s_max", c.tok_s(seconds.min))
         .Set("measured_tok_s_samples", std::move(samples))
         .Set("error", c.speed_error())
+        .Set("error_steady", c.steady_error())
         .Set("worst_share_difference", c.worst_share())
         .Set("bound", BoundOf(c.predicted))
         .Set("why", c.Reason())

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/strings.h"
 #include "cli/bench_report.h"
@@ -61,11 +62,12 @@ TestPrediction PredictTest(const OpPricer& pricer, const Model& model, const Ben
   return prediction;
 }
 
-Comparison Compare(TestPrediction predicted, BenchResult measured, double roof_bytes_s) {
+Comparison Compare(TestPrediction predicted, BenchResult measured, double roof_bytes_s, double repriced_s) {
   Comparison c;
   c.predicted = std::move(predicted);
   c.measured = std::move(measured);
   c.roof_bytes_s = roof_bytes_s;
+  c.repriced_s = repriced_s;
   c.predicted_wait_s = c.predicted.overhead_s;
   const BenchSample& median = c.measured.median();
   c.measured_wait_s = median.elapsed.value();
@@ -94,6 +96,10 @@ double Comparison::tok_s(double seconds) const {
 }
 
 double Comparison::speed_error() const { return measured_s().median / predicted.seconds() - 1; }
+
+double Comparison::steady_error() const {
+  return measured_s().median / std::midpoint(predicted.seconds(), repriced_s) - 1;
+}
 
 double Comparison::near_bytes_s() const {
   const kernels::Roof near = measured.median().near();

@@ -119,12 +119,14 @@ Comparison Made(double predicted_head, double predicted_wait, double measured_he
     sample.before.read_gb_s = sample.after.read_gb_s = roof_now;
     measured.samples.push_back(sample);
   }
-  return Compare(std::move(predicted), std::move(measured), roof_then * 1e9);
+  const double repriced = 3 * predicted.seconds();  // the machine is a third as fast afterwards
+  return Compare(std::move(predicted), std::move(measured), roof_then * 1e9, repriced);
 }
 
 TEST(Comparison, ErrorsAreOfSpeedAndSharesOfTime) {
   const Comparison c = Made(1, 1, 3, {4, 4, 5}, 10, 10);
-  EXPECT_DOUBLE_EQ(c.speed_error(), 1);  // half the time, twice the speed
+  EXPECT_DOUBLE_EQ(c.speed_error(), 1);   // half the time, twice the speed
+  EXPECT_DOUBLE_EQ(c.steady_error(), 0);  // the mean of half the time and one and a half
   EXPECT_DOUBLE_EQ(c.worst_share(), 0.25);
   EXPECT_DOUBLE_EQ(c.measured_wait_s, 1);
   ASSERT_EQ(c.roles.size(), 1u);

@@ -157,13 +157,17 @@ ComparedModel CompareHost(const CompareFlags& flags, const BenchPlan& plan, cons
   device = HostDevice(request);
   if (device.free_bytes) compared.memory.usable_bytes = device.free_bytes->value;
 
-  std::vector<TestPrediction> predictions;
-  for (const BenchTest& test : plan.tests) {
-    const OpPricer pricer(device, subject.model(),
-                          {.threads = test.threads, .efficiency = {}, .resident_share = 1});
-    predictions.push_back(
-        PredictTest(pricer, subject.model(), test, BenchEngineOptions(subject.model(), plan, test.threads)));
-  }
+  const auto predict = [&](const Device& machine) {
+    std::vector<TestPrediction> all;
+    for (const BenchTest& test : plan.tests) {
+      const OpPricer pricer(machine, subject.model(),
+                            {.threads = test.threads, .efficiency = {}, .resident_share = 1});
+      all.push_back(PredictTest(pricer, subject.model(), test,
+                                BenchEngineOptions(subject.model(), plan, test.threads)));
+    }
+    return all;
+  };
+  std::vector<TestPrediction> predictions = predict(device);
   const std::string text =
       StrCat("predicted, before measuring:\n", PredictionText(subject.name, predictions), "\n");
   if (flags.json) {
@@ -173,10 +177,13 @@ ComparedModel CompareHost(const CompareFlags& flags, const BenchPlan& plan, cons
   }
   BenchReport report = Measure(subject, plan);
   compared.no_energy = report.no_energy;
+  request.remeasure = false;
+  const std::vector<TestPrediction> repriced = predict(HostDevice(request));
   for (size_t i = 0; i < predictions.size(); ++i) {
     const auto team = std::ranges::find(device.teams, plan.tests[i].threads, &TeamRate::threads);
     compared.tests.push_back(
-        Compare(std::move(predictions[i]), std::move(report.results[i]), team->read_bytes_s.value));
+        Compare(std::move(predictions[i]), std::move(report.results[i]), team->read_bytes_s.value,
+                repriced[i].seconds()));
   }
   roofs = report.roofs;
   return compared;
