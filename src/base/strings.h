@@ -23,4 +23,7 @@ std::string HumanBytes(uint64_t bytes);
 // hostile file's strings can stand in a one-line message.
 std::string Printable(std::string_view text, size_t limit = 60);
 
+// &, <, >, ' and " as HTML entities: for text, and attribute values in either quotes.
+std::string EscapeHtml(std::string_view text);
+
 }  // namespace edgewise

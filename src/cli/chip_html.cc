@@ -80,7 +80,7 @@ std::string PhaseLegend(const ChipDesign& design, const ChipCost& cost) {
 // ---- the page of a chip ----
 
 std::string Tile(const std::string& value, const std::string& what) {
-  return StrCat("<div class=tile><b>", Escaped(value), "</b><span>", Escaped(what), "</span></div>");
+  return StrCat("<div class=tile><b>", EscapeHtml(value), "</b><span>", EscapeHtml(what), "</span></div>");
 }
 
 std::string ProductTable(const ChipDesign& design, const Workload& work, const WorkloadCost& cost) {
@@ -91,7 +91,7 @@ std::string ProductTable(const ChipDesign& design, const Workload& work, const W
     const WorkProduct& p = work.products[i];
     const ChipCost& c = cost.products[i];
     const double width = longest > 0 ? 100 * c.seconds / longest : 0;
-    rows += StrCat("<tr><th>", Escaped(p.name),
+    rows += StrCat("<tr><th>", EscapeHtml(p.name),
                    p.count == 1 ? "" : StrCat(" <small>&times;", Grouped(p.count), "</small>"), "</th><td>",
                    Grouped(p.m), " &times; ", Grouped(p.n), " &times; ", Grouped(p.k), "</td><td>",
                    Grouped(c.tiles), "</td><td>", Grouped(c.cycles), "</td><td>", HumanSeconds(c.seconds),
@@ -112,9 +112,9 @@ std::string ProductTable(const ChipDesign& design, const Workload& work, const W
 std::string FieldTable(const ChipDesign& design) {
   std::string rows;
   for (const std::string& field : ChipFields()) {
-    rows += StrCat("<tr><th>", field, "</th><td>", Escaped(ChipFieldText(design, field)), "</td></tr>");
+    rows += StrCat("<tr><th>", field, "</th><td>", EscapeHtml(ChipFieldText(design, field)), "</td></tr>");
   }
-  return StrCat("<details><summary>All fields of ", Escaped(design.name),
+  return StrCat("<details><summary>All fields of ", EscapeHtml(design.name),
                 "</summary><div class=scroll><table>", rows, "</table></div></details>");
 }
 
@@ -159,8 +159,8 @@ std::string Plot(const SweepPlan& plan, const SweepResult& result) {
   const auto point = [&](const SweepRow& row, const std::string& css, double radius) {
     return StrCat("<circle class=\"", css, "\" cx=", Number(frame.X(x, row.area_mm2), "%.1f"),
                   " cy=", Number(frame.Y(y, row.tok_s), "%.1f"), " r=", radius, " data-row=", row.number,
-                  " data-tip=\"", Escaped(SettingsText(plan, row.number)), "\n", Short(row.tok_s), " tok/s, ",
-                  Short(row.area_mm2), " mm\u00b2, ", HumanJoules(row.joules_token), " a token, ",
+                  " data-tip=\"", EscapeHtml(SettingsText(plan, row.number)), "\n", Short(row.tok_s),
+                  " tok/s, ", Short(row.area_mm2), " mm\u00b2, ", HumanJoules(row.joules_token), " a token, ",
                   PercentText(row.utilisation), " used\"></circle>");
   };
   for (const SweepRow& row : result.sample) svg += point(row, "other", 2.5);
@@ -184,13 +184,13 @@ std::string EnergyLegend(const std::vector<SweepRow>& front) {
 std::string FrontTable(const SweepPlan& plan, const SweepResult& result) {
   constexpr size_t kMostRows = 500;
   std::string heads = "<th>chip</th>";
-  for (const SweepAxis& axis : plan.axes) heads += StrCat("<th>", Escaped(axis.name()), "</th>");
+  for (const SweepAxis& axis : plan.axes) heads += StrCat("<th>", EscapeHtml(axis.name()), "</th>");
   std::string rows;
   for (size_t i = 0; i < std::min(kMostRows, result.front.size()); ++i) {
     const SweepRow& row = result.front[i];
     rows += StrCat("<tr data-row=", row.number, ">");
     for (const std::string& setting : plan.SettingsOf(row.number))
-      rows += StrCat("<td>", Escaped(setting), "</td>");
+      rows += StrCat("<td>", EscapeHtml(setting), "</td>");
     rows += StrCat("<td>", Short(row.tok_s), "</td><td>", HumanJoules(row.joules_token), "</td><td>",
                    Short(row.area_mm2), "</td><td>", PercentText(row.utilisation), "</td><td>",
                    Short(row.peak_gops), "</td></tr>");
@@ -257,8 +257,9 @@ std::string ChipHtml(const ChipDesign& design, const Workload& work, uint64_t to
       design.rows, work.products.front().m - (FullRows(design, work.products.front().m) - design.rows)));
   const std::string noun = work.unit.find("token") == std::string::npos ? "row" : "token";
   std::string body =
-      StrCat("<h1>", Escaped(work.name), " on ", Escaped(design.name), "</h1><p class=first>", Escaped(first),
-             "</p><figure>", LitRowsSvg({design.rows, design.cols, lit, noun, ""}), "</figure>");
+      StrCat("<h1>", EscapeHtml(work.name), " on ", EscapeHtml(design.name), "</h1><p class=first>",
+             EscapeHtml(first), "</p><figure>", LitRowsSvg({design.rows, design.cols, lit, noun, ""}),
+             "</figure>");
   body += StrCat("<div class=tiles>", Tile(HumanSeconds(total.seconds), StrCat("a ", work.unit)),
                  Tile(Short(static_cast<double>(tokens) / total.seconds),
                       noun == "token" ? "tokens a second" : StrCat(work.unit, "s a second")),
@@ -271,17 +272,18 @@ std::string ChipHtml(const ChipDesign& design, const Workload& work, uint64_t to
       "<h2>Products</h2>", ProductTable(design, work, cost), FieldTable(design),
       "<p class=note>Priced by closed form, which the cycle simulator and the RTL prove. Used: the share of "
       "the chip's multiply-adds that the model needed. ",
-      Escaped(design.name), ": ", Escaped(design.summary), ". Source: ", Escaped(design.source), ".</p>");
+      EscapeHtml(design.name), ": ", EscapeHtml(design.summary), ". Source: ", EscapeHtml(design.source),
+      ".</p>");
   return Page(StrCat(work.name, " on ", design.name), body);
 }
 
 std::string SweepHtml(const SweepPlan& plan, const SweepResult& result) {
   std::string bases;
   for (const ChipDesign& base : plan.bases) bases += StrCat(bases.empty() ? "" : ", ", base.name);
-  std::string body = StrCat("<h1>", Grouped(result.designs), " designs for ", Escaped(plan.task_name),
+  std::string body = StrCat("<h1>", Grouped(result.designs), " designs for ", EscapeHtml(plan.task_name),
                             "</h1><p class=first>");
   if (result.front.empty()) {
-    body += StrCat("None is possible: ", Escaped(result.first_refusal), "</p>");
+    body += StrCat("None is possible: ", EscapeHtml(result.first_refusal), "</p>");
     return Page(plan.task_name, body);
   }
   const auto frugal = std::ranges::min_element(result.front, {}, &SweepRow::joules_token);
@@ -295,11 +297,11 @@ std::string SweepHtml(const SweepPlan& plan, const SweepResult& result) {
       Tile(StrCat(Short(small->area_mm2), " mm\u00b2"),
            StrCat("smallest of the front: ", SettingsText(plan, small->number))),
       "</div><figure>", Plot(plan, result), "</figure>", EnergyLegend(result.front), "<h2>The front</h2>",
-      FrontTable(plan, result), "<p class=note>From ", Escaped(bases), ". Priced by closed form. ",
+      FrontTable(plan, result), "<p class=note>From ", EscapeHtml(bases), ". Priced by closed form. ",
       "Energy and area are of what the chip files count.");
   if (result.refused > 0) {
     body += StrCat(" ", Grouped(result.refused), " combinations are no possible chip, the first because ",
-                   Escaped(result.first_refusal), ".");
+                   EscapeHtml(result.first_refusal), ".");
   }
   if (result.sample.size() + result.refused < result.designs) {
     body += StrCat(" Drawn are the front and ", Grouped(result.sample.size()), " others, evenly chosen.");

@@ -112,25 +112,11 @@ std::string TickText(double value) {
 
 }  // namespace
 
-std::string Escaped(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
-    }
-  }
-  return out;
-}
-
 std::string Page(std::string_view title, std::string_view body) {
   return StrCat(
       "<!doctype html>\n<html lang=en><meta charset=utf-8>\n"
       "<meta name=viewport content=\"width=device-width,initial-scale=1\">\n<title>",
-      Escaped(title), "</title>\n<style>", kStyle, "</style>\n<body>\n", body,
+      EscapeHtml(title), "</title>\n<style>", kStyle, "</style>\n<body>\n", body,
       "\n<div id=tip></div>\n<script>", kScript, "</script>\n</body></html>\n");
 }
 

@@ -8,9 +8,6 @@
 
 namespace edgewise {
 
-// For text and attribute values in double quotes.
-std::string Escaped(std::string_view text);
-
 // A whole page. What has data-tip shows it under the pointer or finger; of circles in .plot the nearest does,
 // and the table row with the same data-row lights up.
 std::string Page(std::string_view title, std::string_view body);

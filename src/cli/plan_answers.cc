@@ -140,9 +140,10 @@ std::vector<const Candidate*> Thinned(std::vector<const Candidate*> front) {
 std::vector<const Advised*> Selected(const Candidate& now, std::span<const Advised> advised) {
   constexpr double kStep = 1.5;    // times as fast: what another device should at least bring
   constexpr double kLeast = 0.02;  // below, a change is within any error
+  constexpr double kWorth = 0.1;   // what a change that costs quality should at least bring
   std::map<std::vector<ChangeKind>, size_t> of_kind;
   std::vector<const Advised*> selected;
-  const Advised* next_device = nullptr;  // the slowest that is a step: of others only the fastest is shown
+  const Advised* next_device = nullptr;  // the slowest that is a step, the only one shown
   for (const Advised& one : advised) {
     const bool is_step = one.kinds[0] == ChangeKind::kDevice && one.after.resident_share >= 1 &&
                          one.after.figures.tok_s >= kStep * now.figures.tok_s;
@@ -150,8 +151,13 @@ std::vector<const Advised*> Selected(const Candidate& now, std::span<const Advis
   }
   for (const Advised& one : advised) {
     const bool is_device = one.kinds[0] == ChangeKind::kDevice;
-    if (is_device && &one != next_device && of_kind[one.kinds] > 0) continue;
+    if (is_device && &one != next_device) continue;
     const Figures &f = one.after.figures, &g = now.figures;
+    const bool pages_less = one.after.resident_share > now.resident_share;
+    if (f.loss > g.loss + 0.001 && !pages_less && f.tok_s < g.tok_s * (1 + kWorth) &&
+        f.throughput_tok_s < g.throughput_tok_s * (1 + kWorth) && f.ttft_s > g.ttft_s * (1 - kWorth)) {
+      continue;
+    }
     const auto differs = [](double a, double b) { return std::abs(a - b) > kLeast * b; };
     const bool gains = f.tok_s > g.tok_s * (1 + kLeast) ||
                        f.throughput_tok_s > g.throughput_tok_s * (1 + kLeast) ||

@@ -6,7 +6,10 @@
 #include "base/error.h"
 #include "cli/console.h"
 #include "cli/table.h"
+#include "predict/efficiency.h"
 #include "predict/quality.h"
+#include "predict/roofline.h"
+#include "quant/recipe.h"
 
 namespace edgewise {
 namespace {
@@ -225,6 +228,22 @@ std::string CommandText(const PlanView& view) {
   return text + " -p \"...\"";
 }
 
+// How far decoding is from keeping the device's arithmetic busy, at its peaks; "" for chips, measured machines
+// and files of several types, which have no one peak.
+std::string BalanceText(const PlanView& view) {
+  const Recipe* recipe = FindRecipe(view.configuration.recipe);
+  if (!view.efficiency || recipe == nullptr || view.parameters == 0) return "";
+  const double weight_bytes =
+      static_cast<double>(view.prediction.memory.need.weights) / static_cast<double>(view.parameters);
+  const double batch = view.configuration.usage.batch;
+  const double ridge = RidgeBatch(ArithmeticPeak(view.device, recipe->base), view.device.memory_bytes_s.value,
+                                  weight_bytes);
+  return StrCat("  It does ", Number(DecodeIntensity(batch, weight_bytes), "%.3g"),
+                " operations for a byte of weights; at its peaks the device balances at ",
+                Number(DecodeIntensity(ridge, weight_bytes), "%.3g"), ", with ", Number(ridge, "%.3g"),
+                " sequences at once.\n");
+}
+
 std::string ViewText(const PlanView& view) {
   const Usage& u = view.configuration.usage;
   const Prediction& p = view.prediction;
@@ -235,7 +254,8 @@ std::string ViewText(const PlanView& view) {
       StrCat(Bold(StrCat(view.model, " (", ConfigurationText(view.configuration), ") on ", view.device.name)),
              ": ", view.device.title, "\n", BasisText(view), "\n\nMemory\n", MemoryText(view),
              PagingText(view), "\nSpeed (prompt of ", u.prompt, ", ", u.generate, " generated)\n",
-             SpeedText(view), "  A decoded token is spent on: ", SpentText(p.decode.total), ".\n");
+             SpeedText(view), "  A decoded token is spent on: ", SpentText(p.decode.total), ".\n",
+             BalanceText(view));
   if (u.positions() > view.made_for) {
     text +=
         StrCat("  The model was made for ", view.made_for, " positions: text beyond them will be poor.\n");

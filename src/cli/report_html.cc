@@ -228,7 +228,7 @@ std::string TilesHtml(const Report& report) {
   if (report.tiles.empty()) return "";
   std::string out = "<div class=tiles>";
   for (const auto& [figure, what] : report.tiles) {
-    out += StrCat("<div class=tile><b>", Escaped(figure), "</b><span>", Escaped(what), "</span></div>");
+    out += StrCat("<div class=tile><b>", EscapeHtml(figure), "</b><span>", EscapeHtml(what), "</span></div>");
   }
   return out + "</div>";
 }
@@ -238,14 +238,14 @@ std::string TimesHtml(const Report& report) {
   std::string out = "<h2>Where the time goes</h2><ul class=legend>";
   const auto& parts = report.times.front().bars.front().parts;
   for (size_t i = 0; i < parts.size(); ++i) {
-    out += StrCat("<li><i class=p", i, "></i>", Escaped(parts[i].name), "</li>");
+    out += StrCat("<li><i class=p", i, "></i>", EscapeHtml(parts[i].name), "</li>");
   }
   out += "</ul><div class=times>";
   for (size_t g = 0; g < report.times.size(); ++g) {
     const BarGroup& group = report.times[g];
-    out += StrCat("<figure><figcaption>", Escaped(group.title),
+    out += StrCat("<figure><figcaption>", EscapeHtml(group.title),
                   "</figcaption><div class=chart style=\"height:", 40 + 44 * group.bars.size(),
-                  "px\"><canvas id=time", g, " role=img aria-label=\"", Escaped(group.title),
+                  "px\"><canvas id=time", g, " role=img aria-label=\"", EscapeHtml(group.title),
                   ": time by part\"></canvas></div></figure>");
   }
   return out + "</div>";
@@ -260,7 +260,7 @@ std::string MemoryHtml(const ReportMemory& memory) {
   const auto add = [&](const std::string& css, const std::string& name, double bytes) {
     if (bytes <= 0) return;
     const double width = 1000 * bytes / all;
-    const std::string text = StrCat(Escaped(name), " ", HumanBytes(static_cast<uint64_t>(bytes)));
+    const std::string text = StrCat(EscapeHtml(name), " ", HumanBytes(static_cast<uint64_t>(bytes)));
     bar += StrCat("<rect class=", css, " x=", x, " y=0 width=", std::max(1.0, width - (width > 6 ? 2 : 0)),
                   " height=28 data-tip=\"", text, "\"></rect>");
     legend += StrCat("<li><i class=", css, "></i>", text, "</li>");
@@ -283,25 +283,25 @@ std::string TableHtml(const ReportTable& table) {
   std::vector<bool> left;
   for (const std::string& heading : table.headings) {
     left.push_back(heading.starts_with('<'));
-    head += StrCat("<th", left.back() ? " class=left>" : ">", Escaped(heading.substr(left.back() ? 1 : 0)),
+    head += StrCat("<th", left.back() ? " class=left>" : ">", EscapeHtml(heading.substr(left.back() ? 1 : 0)),
                    "</th>");
   }
   for (const auto& row : table.rows) {
     body += "<tr>";
     for (size_t i = 0; i < row.size(); ++i) {
-      body += StrCat("<td", left[i] ? " class=left>" : ">", Escaped(row[i]), "</td>");
+      body += StrCat("<td", left[i] ? " class=left>" : ">", EscapeHtml(row[i]), "</td>");
     }
     body += "</tr>";
   }
-  return StrCat("<h2>", Escaped(table.title), "</h2><div class=scroll><table><thead><tr>", head,
+  return StrCat("<h2>", EscapeHtml(table.title), "</h2><div class=scroll><table><thead><tr>", head,
                 "</tr></thead><tbody>", body, "</tbody></table></div>");
 }
 
 }  // namespace
 
 std::string ReportHtml(const Report& report) {
-  std::string body = StrCat(kStyle, "<h1>", Escaped(report.title), "</h1><p class=first>",
-                            Escaped(report.first), "</p>", TilesHtml(report));
+  std::string body = StrCat(kStyle, "<h1>", EscapeHtml(report.title), "</h1><p class=first>",
+                            EscapeHtml(report.first), "</p>", TilesHtml(report));
   const bool drawn = !report.series.empty() || !report.times.empty();
   if (!report.series.empty()) {
     body +=
@@ -312,7 +312,7 @@ std::string ReportHtml(const Report& report) {
   body += TimesHtml(report);
   if (report.memory) body += MemoryHtml(*report.memory);
   for (const ReportTable& table : report.tables) body += TableHtml(table);
-  body += StrCat("<p class=note>", Escaped(report.note),
+  body += StrCat("<p class=note>", EscapeHtml(report.note),
                  drawn ? " Drawn by Chart.js, (c) 2022 Chart.js Contributors, MIT License." : "", "</p>");
   if (drawn) {
     body += StrCat("<script id=data type=\"application/json\">", Inline(DataOf(report)),

@@ -42,7 +42,7 @@ TEST(ReportHtml, NothingGivenEndsAScriptOrBeginsAnElement) {
     ++ends;
   EXPECT_EQ(begins, ends);
   EXPECT_EQ(begins, 4u);  // data, library, drawing, the page's own
-  EXPECT_THAT(page, HasSubstr("a &lt;/script&gt;&lt;b&gt; &amp; &quot;model&quot;"));
+  EXPECT_THAT(page, HasSubstr("a &lt;/script&gt;&lt;b&gt; &amp; &#34;model&#34;"));
   EXPECT_THAT(page, HasSubstr("gate&lt;"));
   EXPECT_THAT(page, HasSubstr("decode\\u003c/script>, measured"));
 }

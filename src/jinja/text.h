@@ -37,7 +37,5 @@ std::string Capitalize(std::string_view text);
 std::string Quoted(std::string_view text);
 // A JSON string with quotes, as json.dumps writes it.
 std::string JsonString(std::string_view text, bool ascii);
-// &, <, >, ' and " as HTML entities.
-std::string EscapeHtml(std::string_view text);
 
 }  // namespace edgewise::jinja
