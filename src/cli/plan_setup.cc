@@ -39,7 +39,9 @@ std::string RecipeNamed(const std::string& name) {
 }  // namespace
 
 PlanSetup::PlanSetup(const PlanFlags& flags)
-    : flags_(flags), catalog_(NamedDevices()), published_(NamedPublished(catalog_)) {
+    : flags_(flags),
+      threads_(flags.threads ? *flags.threads : static_cast<uint32_t>(DefaultThreads())),
+      catalog_(NamedDevices()), published_(NamedPublished(catalog_)) {
   if (flags.model && flags.shape) {
     throw Error(ErrorCode::kUsage, "give the model once, by name or by --shape");
   }
@@ -90,17 +92,13 @@ std::optional<Efficiency> PlanSetup::EfficiencyOn(const Device& device, std::str
 }
 
 MemoryNeed PlanSetup::NeedFor(const Model& model, const Usage& usage) const {
-  return NeedOf(PlanRun(model, usage, Threads(), &model == file_model_.get() ? file_.get() : nullptr));
+  return NeedOf(PlanRun(model, usage, threads_, &model == file_model_.get() ? file_.get() : nullptr));
 }
 
 uint32_t PlanSetup::IndexOf(const std::string& shape) const {
   const auto at = std::ranges::find(models_, shape, &ModelChoice::name);
   EDGEWISE_CHECK(at != models_.end());
   return static_cast<uint32_t>(at - models_.begin());
-}
-
-uint32_t PlanSetup::Threads() const {
-  return flags_.threads ? *flags_.threads : static_cast<uint32_t>(DefaultThreads());
 }
 
 std::string PlanSetup::default_recipe() const {
@@ -192,7 +190,7 @@ std::string PlanSetup::FileOf(const Configuration& c) const {
 
 MemoryPlan PlanSetup::MemoryOf(const Configuration& c) {
   const Model& model = evaluator_->ModelFor(c);
-  return PlanRun(model, c.usage, Threads(), &model == file_model_.get() ? file_.get() : nullptr);
+  return PlanRun(model, c.usage, threads_, &model == file_model_.get() ? file_.get() : nullptr);
 }
 
 }  // namespace edgewise

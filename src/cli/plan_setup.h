@@ -64,9 +64,9 @@ class PlanSetup {
  private:
   void AddFile(const std::string& path);
   PredictOptions OptionsFor(const Device& device, std::string_view recipe);
-  uint32_t Threads() const;  // whose buffers memory is planned for
 
   const PlanFlags flags_;
+  const uint32_t threads_;  // whose buffers memory is planned for
   DeviceCatalog catalog_;
   PublishedTable published_;
   std::unique_ptr<Gguf> file_;
