@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "predict/battery.h"
 #include "quant/kv_type.h"
 
 namespace edgewise {
@@ -242,7 +243,11 @@ Prediction Predict(const Device& device, const Model& model, const Usage& usage,
   } else {
     p.error = device.is_measured() ? kMeasuredError : options.efficiency.error;
     if (!device.is_measured()) p.efficiency_from = options.efficiency.from;
-    if (device.watts) p.watts = device.watts->value * options.watts_share;
+    if (device.watts) {
+      const double full = device.watts->value * options.watts_share;
+      const double idle = device.idle_watts ? device.idle_watts->value : 0;
+      p.watts = DvfsWatts(full, std::min(idle, full), device.clock_share);
+    }
     p.joules_per_token = p.watts / p.throughput_tok_s;
     p.request_joules = p.watts * p.end_to_end_s;
   }

@@ -94,7 +94,7 @@ struct Prediction {
   uint32_t threads = 0;          // priced; 0 where they do not matter
   double error = 0;              // relative: kMeasuredError, 0 on a chip, else as Efficiency::error
   std::string efficiency_from;   // "" where no efficiency is assumed: measured machines, chips
-  double watts = 0;              // while decoding; 0 where nobody knows
+  double watts = 0;              // while decoding, at the device's clock; 0 where nobody knows
   double joules_per_token = 0;   // decode, of one token of one sequence
   double request_joules = 0;     // from the prompt to the last token, of all sequences
 };
