@@ -244,9 +244,14 @@ std::string BalanceText(const PlanView& view) {
 std::string ViewText(const PlanView& view) {
   const Usage& u = view.configuration.usage;
   const Prediction& p = view.prediction;
-  std::string loss = view.figures.loss == 0
-                         ? "nothing"
-                         : PercentText(view.figures.loss) + StrCat(" of perplexity, as ", view.loss_from);
+  const uint32_t window = view.configuration.window;
+  std::string loss = std::isinf(view.figures.loss) ? StrCat("nobody measured what attention to the last ", window,
+                                                            " positions alone loses: much, in a model that was "
+                                                            "not\ntrained so")
+                     : view.figures.loss == 0
+                         ? "the number formats lose nothing"
+                         : StrCat("the number formats lose ", PercentText(view.figures.loss),
+                                  " of perplexity, as ", view.loss_from);
   std::string text =
       StrCat(Bold(StrCat(view.model, " (", ConfigurationText(view.configuration), ") on ", view.device.name)),
              ": ", view.device.title, "\n", BasisText(view), "\n\nMemory\n", MemoryText(view),
@@ -261,7 +266,7 @@ std::string ViewText(const PlanView& view) {
     text += StrCat("  Speculation: ", Number(p.tokens_per_step, "%.3g"), " tokens a step, if ",
                    PercentText(u.acceptance), " of the proposed ones are right (assumed).\n");
   }
-  text += StrCat("\nEnergy\n", EnergyText(view), "\nQuality: the number formats lose ", loss, ".\n");
+  text += StrCat("\nEnergy\n", EnergyText(view), "\nQuality: ", loss, ".\n");
   return text;
 }
 
