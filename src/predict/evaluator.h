@@ -44,7 +44,7 @@ struct Figures {
   double throughput_tok_s = 0;  // of all
   double watts = 0;             // 0: nobody knows
   double joules_per_token = 0;  // 0: nobody knows
-  double loss = 0;              // of perplexity, by weight and KV types; infinite where nobody knows (a window)
+  double loss = 0;              // of perplexity, by weight and KV types; infinite: nobody knows (windows)
   double perplexity = 0;        // relative: RelativePerplexity()
 };
 
