@@ -93,10 +93,10 @@ PredictOptions PlanSetup::OptionsFor(const Device& device, std::string_view reci
     return options;
   }
   const auto value = [](const std::optional<Figure>& figure) { return figure ? figure->value : 0; };
-  const std::array<double, 6> figures = {value(device.f32_ops_s), value(device.f16_ops_s),
-                                         value(device.int8_ops_s), value(device.int4_ops_s),
-                                         value(device.watts),
-                                         device.watts ? static_cast<double>(device.watts->from) : -1};
+  const std::array<double, 6> figures = {
+      value(device.f32_ops_s),  value(device.f16_ops_s),
+      value(device.int8_ops_s), value(device.int4_ops_s),
+      value(device.watts),      device.watts ? static_cast<double>(device.watts->from) : -1};
   const auto key = std::tie(device.published_as, device.family, device.kind, figures);
   PredictOptions options;
   options.include_load = flags_.cold;

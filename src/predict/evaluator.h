@@ -75,8 +75,8 @@ class Evaluator {
 
   // The part of Evaluate that no device changes: memory and quality; the other figures are 0.
   const Figures& WithoutTime(const Configuration& configuration);
-  // No configuration decodes faster than its weights can be read at what programs reach of the memory, or on a
-  // chip multiplied at its peak; infinite where some come over a link.
+  // No configuration decodes faster than its weights can be read at what programs reach of the memory, or on
+  // a chip multiplied at its peak; infinite where some come over a link.
   double MostTokensPerSecond(const Device& device, const Configuration& configuration);
 
  private:

@@ -23,9 +23,12 @@ int Techniques(const Configuration& c) {
 using Rank = std::array<long long, 7>;
 Rank RankOf(const Candidate& candidate) {
   const Figures& f = candidate.figures;
-  return {Grade(f.perplexity, kSame),        -static_cast<long long>(candidate.configuration.usage.positions()),
-          -Grade(f.tok_s, kSame),            -Grade(f.throughput_tok_s, kSame),
-          Grade(f.ttft_s, kSame),            Grade(f.memory_bytes, kSame),
+  return {Grade(f.perplexity, kSame),
+          -static_cast<long long>(candidate.configuration.usage.positions()),
+          -Grade(f.tok_s, kSame),
+          -Grade(f.throughput_tok_s, kSame),
+          Grade(f.ttft_s, kSame),
+          Grade(f.memory_bytes, kSame),
           Techniques(candidate.configuration)};
 }
 
