@@ -277,21 +277,28 @@ int Exercise3(const PlanFlags& flags) {
   constexpr double kMostCode = 127;
   const double code = UniformCode(kValue, kScale, kMostCode);
   const double error = UniformError(kValue, kScale, kMostCode);
-  Table table({"<the value in a block whose largest is 1.27", "becomes", "error", ""});
-  Json list = Json::Array();
-  for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {
-    std::vector<float> row(InfoOf(type).block, 0.0f), back(row.size());
+  // A value in a block whose largest is 1.27, there and back.
+  const auto rounded = [&](DType type, double value) {
+    std::vector<float> row(InfoOf(type).block, 0.0f);
     row[0] = static_cast<float>(kScale * kMostCode);
-    row[1] = static_cast<float>(kValue);
+    row[1] = static_cast<float>(value);
     std::vector<std::byte> bytes(RowBytes(type, row.size()));
     EncodeRow(type, row, bytes);
-    DecodeRow(type, bytes, back);
-    const double off = std::abs(back[1] - kValue);
-    table.Add({NameOf(type), Number(back[1], "%.4f"), Number(off, "%.4f"), PercentText(off / kValue)});
+    DecodeRow(type, bytes, row);
+    return static_cast<double>(row[1]);
+  };
+  Table table({"<in a block whose largest is 1.27", "becomes", "off by", "", "others up to"});
+  Json list = Json::Array();
+  for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {
+    const double back = rounded(type, kValue), off = std::abs(back - kValue);
+    double worst = 0;
+    for (double other = 0; other < kScale * kMostCode; other += kScale / 8) {
+      worst = std::max(worst, std::abs(rounded(type, other) - other));
+    }
+    table.Add({NameOf(type), Number(back, "%.4f"), Number(off, "%.4f"), PercentText(off / kValue),
+               Number(worst, "%.3f")});
     Json json = Json::Object();
-    json.Set("type", NameOf(type))
-        .Set("value", static_cast<double>(back[1]))
-        .Set("relative_error", off / kValue);
+    json.Set("type", NameOf(type)).Set("value", back).Set("relative_error", off / kValue);
     list.Push(std::move(json));
   }
   if (flags.json) {
@@ -307,7 +314,7 @@ int Exercise3(const PlanFlags& flags) {
       "1.9%. Right: ",
       Number(code, "%.0f"), ", so ", Number(code * kScale, "%.2f"), "; off by ", Number(error, "%.3f"), ", ",
       PercentText(error / kValue), ".\n", table.ToText(),
-      "No value within the range is off by more than half a scale, ", Number(kScale / 2, "%.3f"),
+      "One value may lie beside a code by luck: none within the range is off by more than half a scale, ", Number(kScale / 2, "%.3f"),
       "; 2.0 is beyond it: it becomes 1.27, off by ", Number(UniformError(2.0, kScale, kMostCode), "%.2f"),
       ".\nWhat counts is what a model's predictions lose: plan --table losses.\n"));
   return 0;
