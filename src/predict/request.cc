@@ -37,8 +37,7 @@ class StepAtDepth {
       time_.by_role[static_cast<size_t>(op.role)] += time_.ops.back();
       time_.total += time_.ops.back();
     }
-    time_.total.Add(TimeBound::kOverhead,
-                    static_cast<double>(step_.groups.size()) * pricer.group_s() + pricer.step_s());
+    time_.total.Add(TimeBound::kOverhead, PhasesOf(step_) * pricer.phase_s() + pricer.step_s());
   }
   StepAtDepth(const StepAtDepth&) = delete;
 
