@@ -18,10 +18,10 @@ const std::vector<std::string> kTexts = {"title", "summary",      "kind",    "fa
                                          "cores", "published_as", "measured"};
 const std::vector<std::string> kFigureKeys = {"value", "from", "source", "claimed", "claimed_by", "verdict"};
 const std::vector<std::string> kTeamKeys = {"threads",         "read_bytes_s", "peak_ops_s",
-                                            "element_bytes_s", "group_s",      "step_s",
+                                            "element_bytes_s", "phase_s",      "step_s",
                                             "product",         "attention"};
-const std::vector<std::string> kRateKeys = {"type",         "least_rows", "most_rows",
-                                            "memory_share", "unpack_s",   "mac_s"};
+const std::vector<std::string> kRateKeys = {"type",     "least_rows", "most_rows", "memory_share",
+                                            "unpack_s", "mac_s",      "each_s"};
 
 // Reads one file; what every function needs is its name.
 class Reader {
@@ -186,7 +186,7 @@ class Reader {
       ReadFigure("team.read_bytes_s", *read, team.read_bytes_s);
     team.peak_ops_s = Number(table, "peak_ops_s", team.peak_ops_s);
     team.element_bytes_s = Number(table, "element_bytes_s", team.element_bytes_s);
-    team.group_s = Number(table, "group_s", team.group_s);
+    team.phase_s = Number(table, "phase_s", team.phase_s);
     team.step_s = Number(table, "step_s", team.step_s);
     ReadRates(table, "product", team.products);
     ReadRates(table, "attention", team.attention);
@@ -209,6 +209,7 @@ class Reader {
       rate.memory_share = Number(one, "memory_share", rate.memory_share);
       rate.unpack_s = Number(one, "unpack_s", rate.unpack_s);
       rate.mac_s = Number(one, "mac_s", rate.mac_s);
+      rate.each_s = Number(one, "each_s", rate.each_s);
       rates.push_back(rate);
     });
   }
@@ -255,7 +256,8 @@ void WriteRates(std::ostream& out, const char* key, const std::vector<Rate>& rat
   for (const Rate& rate : rates) {
     out << "[[team." << key << "]]\ntype = \"" << NameOf(rate.type) << "\"\nleast_rows = " << rate.least_rows
         << "\nmost_rows = " << rate.most_rows << "\nmemory_share = " << TextOf(rate.memory_share)
-        << "\nunpack_s = " << TextOf(rate.unpack_s) << "\nmac_s = " << TextOf(rate.mac_s) << "\n";
+        << "\nunpack_s = " << TextOf(rate.unpack_s) << "\nmac_s = " << TextOf(rate.mac_s)
+        << "\neach_s = " << TextOf(rate.each_s) << "\n";
   }
 }
 
@@ -263,7 +265,7 @@ void WriteTeam(std::ostream& out, const TeamRate& team) {
   out << "\n[[team]]\nthreads = " << team.threads << "\nread_bytes_s = " << TextOf(team.read_bytes_s)
       << "\npeak_ops_s = " << TextOf(team.peak_ops_s)
       << "\nelement_bytes_s = " << TextOf(team.element_bytes_s)
-      << "\ngroup_s = " << TextOf(team.group_s) << "\nstep_s = " << TextOf(team.step_s) << "\n";
+      << "\nphase_s = " << TextOf(team.phase_s) << "\nstep_s = " << TextOf(team.step_s) << "\n";
   WriteRates(out, "product", team.products);
   WriteRates(out, "attention", team.attention);
 }

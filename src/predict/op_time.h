@@ -71,8 +71,8 @@ class OpPricer {
   OpTime Price(const Op& op, const OpCost& cost, const Step& step) const;
 
   bool is_chip() const { return device_.chip.has_value(); }
-  double group_s() const;    // what a group of operators costs besides them
-  double step_s() const;     // and a step besides its groups
+  double phase_s() const;    // what a phase costs besides its operators
+  double step_s() const;     // and a step besides its phases
   uint32_t threads() const { return threads_; }  // those priced; 0 where threads do not matter
 
  private:
@@ -92,10 +92,14 @@ class OpPricer {
   double share_of_fewer_ = 0;
 };
 
+// Stretches of a step between two barriers of the team: one for each group of operators, and one more where
+// products of several rows have these rounded beforehand, which a single row has every worker do for itself.
+uint32_t PhasesOf(const Step& step);
+
 // Of a whole step, or of several.
 struct RoleTimes {
   std::array<OpTime, kRoles> by_role{};
-  OpTime total;  // the sum, and what groups and the step cost besides (kOverhead)
+  OpTime total;  // the sum, and what phases and the step cost besides (kOverhead)
 };
 struct StepTime : RoleTimes {
   std::vector<OpTime> ops;  // parallel to step.ops

@@ -29,7 +29,7 @@ class StepAtDepth {
     for (const OpClass& one : classes.ops) {
       AddTo(time_, one.op.role, pricer.Price(one.op, one.cost, sequences_) * one.count);
     }
-    time_.total.Add(TimeBound::kOverhead, classes.groups * pricer.group_s() + pricer.step_s());
+    time_.total.Add(TimeBound::kOverhead, classes.phases * pricer.phase_s() + pricer.step_s());
   }
   StepAtDepth(const StepAtDepth&) = delete;
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "predict/op_time.h"
+
 namespace edgewise {
 
 StepClasses ClassesOf(const Model& model, DType k_type, DType v_type, std::span<const Sequence> sequences) {
@@ -9,7 +11,7 @@ StepClasses ClassesOf(const Model& model, DType k_type, DType v_type, std::span<
   BuildStep(model, k_type, v_type, sequences, step);
   StepClasses classes;
   classes.layers = model.config().layers;
-  classes.groups = static_cast<uint32_t>(step.groups.size());
+  classes.phases = PhasesOf(step);
   for (const Op& op : step.ops) {
     if (op.kind == OpKind::kAttention) {
       classes.attention = op;
