@@ -314,7 +314,8 @@ int Exercise3(const PlanFlags& flags) {
       "1.9%. Right: ",
       Number(code, "%.0f"), ", so ", Number(code * kScale, "%.2f"), "; off by ", Number(error, "%.3f"), ", ",
       PercentText(error / kValue), ".\n", table.ToText(),
-      "One value may lie beside a code by luck: none within the range is off by more than half a scale, ", Number(kScale / 2, "%.3f"),
+      "One value may lie beside a code by luck: none within the range is off by more than half a scale, ",
+      Number(kScale / 2, "%.3f"),
       "; 2.0 is beyond it: it becomes 1.27, off by ", Number(UniformError(2.0, kScale, kMostCode), "%.2f"),
       ".\nWhat counts is what a model's predictions lose: plan --table losses.\n"));
   return 0;
