@@ -10,6 +10,7 @@
 #include "base/rapl.h"
 #include "base/thread_pool.h"
 #include "cli/machine_state.h"
+#include "engine/sampler.h"
 #include "model/random_weights.h"
 
 namespace edgewise {
@@ -43,7 +44,10 @@ class Bench {
       : model_(model),
         depths_(DepthsOf(plan)),
         slots_(MostSlots(plan)),
-        neighbours_(MostNeighbours(plan)) {
+        tokenize_(plan.tokenize),
+        before_run_(plan.before_run),
+        neighbours_(MostNeighbours(plan)),
+        sampler_({.temperature = 0}, model.config().vocab) {
     for (const BenchTest& test : plan.tests) teams_.try_emplace(test.threads);
     for (auto& [threads, team] : teams_) {
       team.engine = std::make_unique<Engine>(model, BenchEngineOptions(model, plan, threads));
@@ -64,6 +68,7 @@ class Bench {
     SetDepth(engine, test);
     BenchSample sample;
     sample.before = RoofNow(team);
+    if (before_run_ != nullptr) sample.drift = before_run_(test);
     neighbours_.Be(test.beside);
     // A step that is not timed: the workers are awake, and a small model's weights back in the cache that
     // the probe has just emptied.
@@ -73,8 +78,10 @@ class Bench {
     const MachineState state = ReadMachineState();
     const double joules = energy_.Joules();
     const Seconds start = Now();
-    if (test.prompt > 0) {
-      Prefill(engine, FirstSlot(test), test.depth + test.prompt, 1);
+    if (test.first_token) {
+      FirstToken(engine, test);
+    } else if (test.prompt > 0) {
+      Prefill(engine, FirstSlot(test), tokens_, test.depth + test.prompt, 1);
     } else {
       for (uint32_t i = 0; i < test.generate; ++i) DecodeOne(engine, test);
     }
@@ -143,16 +150,25 @@ class Bench {
     return static_cast<uint32_t>(at) * slots_;
   }
 
-  // Brings a slot from its length to `end` in steps of the batch size.
-  void Prefill(Engine& engine, uint32_t slot, uint32_t end, uint32_t logit_rows) {
+  // What somebody waits for who has asked.
+  void FirstToken(Engine& engine, const BenchTest& test) {
+    const std::vector<TokenId> tokens = tokenize_(test.prompt);
+    sampler_.Sample(Prefill(engine, FirstSlot(test), tokens, test.prompt, 1));
+  }
+
+  // Brings a slot from its length to `end` in steps of the batch size; the last logits.
+  std::span<const float> Prefill(Engine& engine, uint32_t slot, std::span<const TokenId> tokens,
+                                 uint32_t end, uint32_t logit_rows) {
+    std::span<const float> logits;
     while (engine.Length(slot) < end) {
       const uint32_t at = engine.Length(slot);
       const uint32_t count = std::min(end - at, engine.options().batch);
       const Chunk chunk = {.slot = slot,
-                           .tokens = std::span(tokens_).subspan(at, count),
+                           .tokens = tokens.subspan(at, count),
                            .logit_rows = at + count == end ? logit_rows : 0};
-      engine.Run({&chunk, 1});
+      logits = engine.Run({&chunk, 1});
     }
+    return logits;
   }
 
   // The slots of the test hold `depth` positions: computed the first time, cut back to it later.
@@ -160,7 +176,7 @@ class Bench {
     for (uint32_t slot = FirstSlot(test); slot < FirstSlot(test) + test.slots; ++slot) {
       engine.Truncate(slot, std::min(engine.Length(slot), test.depth));
       if (engine.Length(slot) < test.depth) roof_is_of_ = nullptr;
-      Prefill(engine, slot, test.depth, 0);
+      Prefill(engine, slot, tokens_, test.depth, 0);
     }
   }
 
@@ -177,6 +193,8 @@ class Bench {
   const Model& model_;
   const std::vector<uint32_t> depths_;
   const uint32_t slots_;  // of each depth
+  const std::function<std::vector<TokenId>(uint32_t)>& tokenize_;
+  const std::function<double(const BenchTest&)>& before_run_;
   Neighbours neighbours_;           // first: forked before the large memory below
   kernels::RoofProbe probe_;
   EnergyCounter energy_;
@@ -185,6 +203,7 @@ class Bench {
   std::map<uint32_t, Team> teams_;  // by number of threads
   std::vector<TokenId> tokens_;     // by position
   std::vector<Chunk> chunks_;
+  Sampler sampler_;
 };
 
 // What a product's operations are counted as.
@@ -200,7 +219,8 @@ Arithmetic ArithmeticOf(DType weight, uint32_t k) {
 }  // namespace
 
 std::string BenchTest::name() const {
-  std::string name = prompt > 0 ? StrCat("pp", prompt) : StrCat("tg", generate);
+  std::string name =
+      first_token ? StrCat("ttft", prompt) : prompt > 0 ? StrCat("pp", prompt) : StrCat("tg", generate);
   if (slots > 1) name += StrCat("@b", slots);
   if (depth > 0) name += StrCat("@d", depth);
   return name;

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,9 +24,10 @@ struct BenchTest {
   uint32_t slots = 1;     // sequences decoded at once
   uint32_t depth = 0;     // positions in the cache beforehand
   uint32_t threads = 1;
+  bool first_token = false;  // a text of `prompt` tokens: tokenised, prefilled, a token chosen
   Neighbourhood beside;
 
-  std::string name() const;  // "pp256", "tg32@b4", "pp256@d4096"
+  std::string name() const;  // "pp256", "tg32@b4", "pp256@d4096", "ttft256"
   uint64_t tokens() const { return uint64_t{prompt} + uint64_t{generate} * slots; }
 };
 
@@ -66,6 +68,7 @@ struct BenchSample {
   double load_average = 0;  // at its end
   Seconds stolen;           // of all CPUs, meanwhile
   Seconds others;           // CPU time of other processes, meanwhile
+  double drift = 1;         // what BenchPlan::before_run said
   double joules = 0;        // of the CPU's packages (base/rapl.h); 0 where nothing counts them
 
   kernels::Roof near() const;  // the mean of before and after
@@ -100,6 +103,10 @@ struct BenchPlan {
   std::vector<BenchTest> tests;
   uint32_t repeats = 5;
   EngineOptions options;  // threads, context, slots and logit_rows are set per engine
+  // The tokens of a text of so many, for tests of the first token: at least these.
+  std::function<std::vector<TokenId>(uint32_t count)> tokenize = nullptr;
+  // Called just before each run; what it says is kept as BenchSample::drift.
+  std::function<double(const BenchTest& test)> before_run = nullptr;
 };
 
 struct BenchReport {

@@ -70,8 +70,8 @@ BenchTable OperatorTable(const Comparison& c) {
 
 BenchTable TotalTable(std::span<const ComparedModel> models) {
   BenchTable table;
-  table.headings = {"<model",  "<type",  "<test",  "threads", "predicted tok/s", "measured", "<min..max",
-                    "error %", "steady %", "shares", "<bound", "<why"};
+  table.headings = {"<model",  "<type",   "<test", "threads", "predicted tok/s", "at first", "measured", "<min..max",
+                    "error %", "first %", "shares", "<bound", "<why"};
   const bool energy = std::ranges::any_of(models, [](const ComparedModel& m) { return m.no_energy.empty(); });
   if (energy) table.headings.emplace_back("J/token");
   for (const ComparedModel& model : models) {
@@ -81,11 +81,12 @@ BenchTable TotalTable(std::span<const ComparedModel> models) {
                                       model.type,
                                       c.measured.test.name(),
                                       StrCat(c.measured.test.threads),
+                                      Rate(c.tok_s(SpreadOf(c.foreseen_s).median)),
                                       Rate(c.tok_s(c.predicted.seconds())),
                                       Rate(c.tok_s(seconds.median)),
                                       StrCat(Rate(c.tok_s(seconds.max)), "..", Rate(c.tok_s(seconds.min))),
-                                      Signed(c.speed_error()),
-                                      Signed(c.steady_error()),
+                                      Signed(c.error()),
+                                      Signed(c.first_error()),
                                       Number(100 * c.worst_share(), "%.1f"),
                                       BoundOf(c.predicted),
                                       c.Reason()};
@@ -101,16 +102,19 @@ BenchTable TotalTable(std::span<const ComparedModel> models) {
 
 // Of one kind of test: how far speeds were off, and the shares of time.
 struct Score {
-  std::vector<double> errors, steady, shares;
+  std::vector<double> errors, first, spreads, shares;
 };
 
 std::map<std::string, Score> ScoresOf(std::span<const ComparedModel> models) {
   std::map<std::string, Score> scores;
   for (const ComparedModel& model : models) {
     for (const Comparison& c : model.tests) {
-      Score& score = scores[c.measured.test.prompt > 0 ? "prefill" : "decode"];
-      score.errors.push_back(std::abs(c.speed_error()));
-      score.steady.push_back(std::abs(c.steady_error()));
+      const BenchTest& test = c.measured.test;
+      Score& score = scores[test.first_token ? "first token" : test.prompt > 0 ? "prefill" : "decode"];
+      const Spread seconds = c.measured_s();
+      score.errors.push_back(std::abs(c.error()));
+      score.first.push_back(std::abs(c.first_error()));
+      score.spreads.push_back(seconds.max / seconds.min - 1);
       score.shares.push_back(c.worst_share());
     }
   }
@@ -137,7 +141,8 @@ std::string PredictionText(const std::string& model, const std::vector<TestPredi
 
 std::string ComparisonText(std::span<const ComparedModel> models, bool operators) {
   std::string out = TotalTable(models).ToText();
-  out += "steady: the error of the mean of this prediction and of one at the roof and pace taken after the runs\n"
+  out += "predicted: at first, times how much slower models that the rates were fitted on ran just before each run\n"
+         "first: the error of the prediction before all runs\n"
          "shares: the largest difference of an operator's share of the time, in points\n";
   if (!models.front().no_energy.empty())
     out += StrCat("no energy counter (", models.front().no_energy, "): model only\n");
@@ -155,13 +160,14 @@ std::string ScoreText(std::span<const ComparedModel> models) {
   std::string out;
   for (const auto& [kind, score] : ScoresOf(models)) {
     if (score.errors.size() < 3) continue;
-    const Spread errors = SpreadOf(score.errors), steady = SpreadOf(score.steady),
-                 shares = SpreadOf(score.shares);
-    out += StrCat(kind, ": speed off by ", Number(100 * errors.median, "%.1f"), "% (median), ",
-                  Number(100 * errors.max, "%.1f"), "% (worst) in ", score.errors.size(),
-                  " tests; steady ", Number(100 * steady.median, "%.1f"), "% and ",
-                  Number(100 * steady.max, "%.1f"), "%; shares of time within ", Number(100 * shares.median, "%.1f"), " points (median), ",
-                  Number(100 * shares.max, "%.1f"), " (worst)\n");
+    const auto both = [](const std::vector<double>& values, const char* unit) {
+      const Spread spread = SpreadOf(values);
+      return StrCat(Number(100 * spread.median, "%.1f"), unit, " (median), ",
+                    Number(100 * spread.max, "%.1f"), unit, " (worst)");
+    };
+    out += StrCat(kind, ": speed off by ", both(score.errors, "%"), " in ", score.errors.size(),
+                  " tests; as first predicted ", both(score.first, "%"), "; runs spread by ",
+                  both(score.spreads, "%"), "; shares of time within ", both(score.shares, " points"), "\n");
   }
   return out;
 }
@@ -184,17 +190,21 @@ Json ComparisonJson(const ComparedModel& model) {
     }
     Json samples = Json::Array();
     for (const BenchSample& sample : c.measured.samples) samples.Push(c.measured.tok_s(sample));
+    Json foreseen = Json::Array();
+    for (const double seconds : c.foreseen_s) foreseen.Push(c.tok_s(seconds));
     const Spread seconds = c.measured_s();
     Json json = Json::Object();
     json.Set("test", c.measured.test.name())
         .Set("threads", c.measured.test.threads)
-        .Set("predicted_tok_s", c.tok_s(c.predicted.seconds()))
+        .Set("predicted_tok_s", c.tok_s(SpreadOf(c.foreseen_s).median))
+        .Set("predicted_tok_s_samples", std::move(foreseen))
+        .Set("first_predicted_tok_s", c.tok_s(c.predicted.seconds()))
         .Set("measured_tok_s", c.tok_s(seconds.median))
         .Set("measured_tok_s_min", c.tok_s(seconds.max))
         .Set("measured_tok_s_max", c.tok_s(seconds.min))
         .Set("measured_tok_s_samples", std::move(samples))
-        .Set("error", c.speed_error())
-        .Set("error_steady", c.steady_error())
+        .Set("error", c.error())
+        .Set("first_error", c.first_error())
         .Set("worst_share_difference", c.worst_share())
         .Set("bound", BoundOf(c.predicted))
         .Set("why", c.Reason())
@@ -265,7 +275,7 @@ Report ComparisonReport(const Device& device, std::span<const ComparedModel> mod
       report.tiles.push_back(
           {StrCat(Rate(c.tok_s(c.measured_s().median)), " tok/s"),
            StrCat(model.name, ", ", TestName(c.measured.test), "; predicted ",
-                  Rate(c.tok_s(c.predicted.seconds())), " (", Signed(c.speed_error()), "%)")});
+                  Rate(c.tok_s(c.predicted.seconds())), " (", Signed(c.first_error()), "%)")});
     }
   }
   report.first = StrCat(models.front().name, " in ", models.front().type, " was predicted at ",

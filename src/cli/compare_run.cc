@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "base/strings.h"
 #include "cli/bench_report.h"
 #include "cli/chip_options.h"
+#include "predict/request.h"
 
 namespace edgewise {
 namespace {
@@ -57,17 +57,22 @@ TestPrediction PredictTest(const OpPricer& pricer, const Model& model, const Ben
     prediction.time.total += time.total;
     ++prediction.steps;
   });
+  if (test.first_token) {
+    prediction.time.total.Add(TimeBound::kOverhead, test.prompt * PredictOptions().tokenize_token_s);
+  }
   prediction.overhead_s = prediction.seconds();
   for (const OpTime& role : prediction.time.by_role) prediction.overhead_s -= role.seconds();
   return prediction;
 }
 
-Comparison Compare(TestPrediction predicted, BenchResult measured, double roof_bytes_s, double repriced_s) {
+Comparison Compare(TestPrediction predicted, BenchResult measured, double roof_bytes_s) {
   Comparison c;
   c.predicted = std::move(predicted);
   c.measured = std::move(measured);
   c.roof_bytes_s = roof_bytes_s;
-  c.repriced_s = repriced_s;
+  for (const BenchSample& sample : c.measured.samples) {
+    c.foreseen_s.push_back(c.predicted.seconds() * sample.drift);
+  }
   c.predicted_wait_s = c.predicted.overhead_s;
   const BenchSample& median = c.measured.median();
   c.measured_wait_s = median.elapsed.value();
@@ -95,11 +100,9 @@ double Comparison::tok_s(double seconds) const {
   return static_cast<double>(measured.test.tokens()) / seconds;
 }
 
-double Comparison::speed_error() const { return measured_s().median / predicted.seconds() - 1; }
+double Comparison::error() const { return measured_s().median / SpreadOf(foreseen_s).median - 1; }
 
-double Comparison::steady_error() const {
-  return measured_s().median / std::midpoint(predicted.seconds(), repriced_s) - 1;
-}
+double Comparison::first_error() const { return measured_s().median / predicted.seconds() - 1; }
 
 double Comparison::near_bytes_s() const {
   const kernels::Roof near = measured.median().near();

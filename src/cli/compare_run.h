@@ -38,24 +38,25 @@ struct RoleComparison {
 };
 
 struct Comparison {
-  TestPrediction predicted;
+  TestPrediction predicted;            // printed before anything was measured
   BenchResult measured;
   std::vector<RoleComparison> roles;  // in the order of the step; those that take no time are left out
   double roof_bytes_s = 0;            // that the prediction took
-  double repriced_s = 0;              // the same prediction with the roof and the pace taken again after the runs
+  std::vector<double> foreseen_s;     // the same for each run, times the drift just before it
   double predicted_wait_s = 0,
          measured_wait_s = 0;  // neither in an operator: barriers, waking, the scheduler
 
   Spread measured_s() const;  // of the runs
   double tok_s(double seconds) const;
-  double speed_error() const;   // predicted tokens a second over those measured, less 1
-  // The same of the mean of both predictions: what is left when the machine's own drift is taken out.
-  double steady_error() const;
+  // Predicted tokens a second over those measured, less 1; medians. Of what was foreseen just before each run,
+  // and of the prediction that was printed before all of them.
+  double error() const;
+  double first_error() const;
   double near_bytes_s() const;  // the roof beside the median run
   double worst_share() const;   // the largest difference of a role's share of time, as a fraction
   std::string Reason() const;   // why they differ, in a line
 };
 // `roof_bytes_s`: what the prediction took.
-Comparison Compare(TestPrediction predicted, BenchResult measured, double roof_bytes_s, double repriced_s);
+Comparison Compare(TestPrediction predicted, BenchResult measured, double roof_bytes_s);
 
 }  // namespace edgewise

@@ -19,6 +19,7 @@
 #include "cli/console.h"
 #include "cli/host_measure.h"
 #include "cli/machine_state.h"
+#include "cli/text.h"
 #include "kernels/kernels.h"
 #include "machine/device_file.h"
 #include "model/model.h"
@@ -178,6 +179,13 @@ std::vector<Missing> MissingOf(const HostRequest& request, Device& device) {
   return missing;
 }
 
+// Whether rates must be measured while nobody sees a progress bar: that takes long enough to be told.
+bool SaysSo(const std::vector<Missing>& missing) {
+  return isatty(STDERR_FILENO) == 0 && std::ranges::any_of(missing, [](const Missing& one) {
+           return !one.types.empty() || !one.kv_types.empty();
+         });
+}
+
 // Only the teams that were asked for: of others some types may be missing.
 Device WithTeams(Device device, const std::vector<Missing>& wanted) {
   std::vector<TeamRate> teams;
@@ -204,13 +212,15 @@ void SetPace(TeamRate& team, double peak_ops_s) {
   for (ProductRate& rate : team.products) {
     rate.unpack_s *= factor;
     rate.mac_s *= factor;
+    rate.each_s *= factor;
   }
   for (AttentionRate& rate : team.attention) {
     rate.unpack_s *= factor;
     rate.mac_s *= factor;
+    rate.each_s *= factor;
   }
   team.element_bytes_s /= factor;
-  team.group_s *= factor;
+  team.phase_s *= factor;
   team.step_s *= factor;
   team.peak_ops_s = peak_ops_s;
 }
@@ -264,6 +274,9 @@ Device HostDevice(const HostRequest& request) {
 
   std::optional<HostMeasurer> measurer;
   const InterruptGuard interrupt;
+  const Seconds start = Now();
+  const bool says_so = SaysSo(missing);
+  if (says_so) std::fprintf(stderr, "measuring this machine, some seconds for each type and number of threads\n");
   Progress progress("measuring this machine");
   const auto tick = [&] {
     if (interrupt.flag()) throw Error(ErrorCode::kIo, "interrupted");
@@ -285,7 +298,7 @@ Device HostDevice(const HostRequest& request) {
       team.products.insert(team.products.end(), rates.products.begin(), rates.products.end());
       if (team.element_bytes_s == 0) {
         team.element_bytes_s = rates.element_bytes_s;
-        team.group_s = rates.group_s;
+        team.phase_s = rates.phase_s;
         team.step_s = rates.step_s;
       }
       step();
@@ -314,6 +327,7 @@ Device HostDevice(const HostRequest& request) {
     step();
   }
   progress.Clear();
+  if (says_so) std::fprintf(stderr, "measured in %s\n", HumanSeconds((Now() - start).value()).c_str());
   if (changed) Store(path, device);
   for (size_t i = 0; i < cached.size(); ++i) {
     Figure& read = device.teams[i].read_bytes_s;

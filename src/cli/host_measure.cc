@@ -12,19 +12,22 @@
 #include "cli/bench_run.h"
 #include "cli/host_fit.h"
 #include "engine/engine.h"
+#include "graph/cost.h"
 #include "model/random_weights.h"
+#include "predict/op_time.h"
 #include "quant/kv_type.h"
 
 namespace edgewise {
 namespace {
 
-constexpr uint32_t kRounds = 3;
+constexpr uint32_t kRounds = 5;
 // A slow machine has fewer rounds, and no steps that would take longer than half of this.
 constexpr double kBudgetSeconds = 2;
 // Weights in memory: far more than a core's own cache, and read in some 10 ms where memory is fast.
 constexpr uint64_t kStreamBytes = 256 << 20;
 constexpr uint32_t kContext = 1024;
 constexpr uint32_t kBatch = 512;
+constexpr uint32_t kSlots = 3;
 
 // Width and feed-forward length of no published model; rows are whole blocks of 256.
 ModelConfig ProductConfig(uint32_t layers) {
@@ -37,17 +40,18 @@ ModelConfig ProductConfig(uint32_t layers) {
   return config;
 }
 
-// A layer of 1.4 million weights: up to 8 bits each they stay in a core's second cache of 2 MiB.
+// A layer of 1.4 million weights: up to 8 bits each they stay in a core's second cache of 2 MiB. Its sums are of
+// 1024 and of 256 weights, which tells what an output costs besides them.
 ModelConfig CachedConfig() {
   ModelConfig config = ProductConfig(1);
   config.width = 1024, config.ffn = 256, config.heads = 4, config.kv_heads = 1;
   return config;
 }
 
-// Little but attention; `group` query heads share a KV head.
+// Little but attention; `group` query heads share a KV head. In the first of its layers the workers wake.
 ModelConfig AttentionConfig(uint32_t group) {
-  ModelConfig config = ProductConfig(2);
-  config.width = 256, config.ffn = 256, config.heads = 16, config.kv_heads = 16 / group;
+  ModelConfig config = ProductConfig(4);
+  config.width = 256, config.ffn = 256, config.heads = 24, config.kv_heads = 24 / group;
   return config;
 }
 
@@ -83,13 +87,12 @@ class Probe {
   Probe(const Model& model, uint32_t threads, DType kv_type)
       : threads_(threads), engine_(model, OptionsFor(model, threads, kv_type)), tokens_(kBatch, 1) {}
 
-  // `rows` rows of one sequence after `depth` positions.
-  Timing Run(uint32_t rows, uint32_t depth) {
-    engine_.Truncate(0, std::min(depth, engine_.Length(0)));
-    while (engine_.Length(0) < depth) RunStep(std::min(kBatch, depth - engine_.Length(0)));
+  // `rows` rows of a sequence after `depth` positions, of which a slot keeps what it has.
+  Timing Run(uint32_t rows, uint32_t depth, uint32_t slot = 0) {
+    Fill(slot, depth);
     engine_.ResetCounters();
     const Seconds start = Now();
-    RunStep(rows);
+    RunStep(slot, rows);
     Timing timing;
     timing.wall = (Now() - start).value();
     const Counters counters = engine_.counters();
@@ -100,6 +103,11 @@ class Probe {
     return timing;
   }
 
+  void Fill(uint32_t slot, uint32_t depth) {
+    engine_.Truncate(slot, std::min(depth, engine_.Length(slot)));
+    while (engine_.Length(slot) < depth) RunStep(slot, std::min(kBatch, depth - engine_.Length(slot)));
+  }
+
   const Step& step() const { return engine_.last_step(); }
 
  private:
@@ -108,13 +116,14 @@ class Probe {
     options.threads = static_cast<int>(threads);
     options.context = kContext;
     options.batch = kBatch;
+    options.slots = kSlots;
     options.k_type = options.v_type = kv_type;
     options.profile = options.populate = true;
     return ResolveOptions(model, options);
   }
 
-  void RunStep(uint32_t rows) {
-    const Chunk chunk = {.slot = 0, .tokens = std::span(tokens_).first(rows), .logit_rows = 1};
+  void RunStep(uint32_t slot, uint32_t rows) {
+    const Chunk chunk = {.slot = slot, .tokens = std::span(tokens_).first(rows), .logit_rows = 1};
     engine_.Run({&chunk, 1});
   }
 
@@ -155,26 +164,31 @@ double ElementBytesOf(const Model& model, const Step& step) {
   return static_cast<double>(bytes.value());
 }
 
-// Without the head, which has rows of its own.
-ProductSample ProductsOf(const Model& model, const Step& step, const Timing& timing) {
+// The products whose sums have `k` weights, 0: all. Without the head, which has rows of its own.
+ProductSample ProductsOf(const Model& model, const Step& step, const Timing& timing, uint32_t k) {
   ProductSample sample = {.rows = step.rows, .pace = timing.pace};
-  sample.seconds = SecondsOf(step, timing)[static_cast<size_t>(OpClass::kProduct)] -
-                   timing.role[static_cast<size_t>(Role::kHead)];
+  std::array<bool, kRoles> seen{};
   for (const Op& op : step.ops) {
-    if (op.kind != OpKind::kMatMul || op.role == Role::kHead) continue;
+    if (op.kind != OpKind::kMatMul || op.role == Role::kHead || (k != 0 && op.k != k)) continue;
+    const auto role = static_cast<size_t>(op.role);
+    if (!std::exchange(seen[role], true)) sample.seconds += timing.role[role];
     sample.weights += static_cast<double>(op.n) * op.k;
+    sample.outputs += op.n;
     sample.bytes += static_cast<double>(CostOf(model, op, step).weight_bytes.value());
   }
   return sample;
 }
 
 AttentionSample AttentionOf(const Model& model, const Step& step, const Timing& timing) {
-  AttentionSample sample = {.rows = step.rows};
+  const uint32_t blocks = (step.rows + kQueryBlock - 1) / kQueryBlock;
+  AttentionSample sample = {.decode = step.rows == 1};
   sample.seconds = timing.role[static_cast<size_t>(Role::kAttention)] * timing.pace;
   for (const Op& op : step.ops) {
     if (op.kind != OpKind::kAttention) continue;
     const AttentionShape& a = op.attention;
     const OpCost cost = CostOf(model, op, step);
+    sample.sharing = std::min(step.rows, kQueryBlock) * (a.heads / a.kv_heads);
+    sample.pieces += static_cast<double>(a.kv_heads) * blocks;
     const double bytes =
         static_cast<double>(KvRowBytes(a.k_type, a.head_dim) + KvRowBytes(a.v_type, a.head_dim));
     sample.kv_values += static_cast<double>(cost.kv_read.value()) / bytes * 2 * a.head_dim;
@@ -187,39 +201,24 @@ AttentionSample AttentionOf(const Model& model, const Step& step, const Timing& 
 struct TypeSamples {
   std::vector<ProductSample> products;
   std::vector<double> element_bytes_s;
-  std::vector<OverheadSample> waits;  // in no operator; parallel to products
+  std::vector<OverheadSample> waits;  // in no operator
 
-  void Add(const Model& model, const Step& step, const Timing& timing, bool cached) {
-    ProductSample sample = ProductsOf(model, step, timing);
-    sample.cached = cached;
-    const auto seconds = SecondsOf(step, timing);
-    const double element_bytes = ElementBytesOf(model, step);
-    if (kernels::ShapeOf(step.rows) == kernels::MatMulShape::kMany) {
-      // That one worker ends a long phase before the others is a share of the work, no cost of a barrier.
-      const double uneven = timing.wall / timing.sum;
+  // `lengths`: of the sums to be told apart, 0 for all together.
+  void Add(const Model& model, const Step& step, const Timing& timing, bool cached,
+           std::span<const uint32_t> lengths) {
+    const bool many = kernels::ShapeOf(step.rows) == kernels::MatMulShape::kMany;
+    // That one worker ends a long phase before the others is a share of the work, no cost of a barrier.
+    const double uneven = many && !cached ? timing.wall / timing.sum : 1;
+    for (const uint32_t k : lengths) {
+      ProductSample sample = ProductsOf(model, step, timing, k);
+      sample.cached = cached;
       sample.seconds *= uneven;
-      const double elements = seconds[static_cast<size_t>(OpClass::kElement)] * uneven;
-      element_bytes_s.push_back(element_bytes / (elements * timing.pace));
+      products.push_back(sample);
     }
-    waits.push_back({static_cast<uint32_t>(step.groups.size()), timing.wall - timing.sum});
-    products.push_back(sample);
-  }
-
-  // Of steps of one row. What steps of few rows wait longer, at the barrier after their rows were rounded, is
-  // then put to their products.
-  Overhead TakeOverhead() {
-    std::vector<OverheadSample> single;
-    for (size_t i = 0; i < products.size(); ++i) {
-      if (products[i].rows == 1) single.push_back(waits[i]);
-    }
-    const Overhead overhead = FitOverhead(single);
-    for (size_t i = 0; i < products.size(); ++i) {
-      ProductSample& sample = products[i];
-      if (sample.cached || kernels::ShapeOf(sample.rows) != kernels::MatMulShape::kFew) continue;
-      const double foreseen = waits[i].groups * overhead.group_s + overhead.step_s;
-      sample.seconds += std::max(0.0, waits[i].seconds - foreseen);
-    }
-    return overhead;
+    if (!many) waits.push_back({PhasesOf(step), timing.wall - timing.sum});
+    if (!many || cached) return;
+    const double elements = SecondsOf(step, timing)[static_cast<size_t>(OpClass::kElement)] * uneven;
+    element_bytes_s.push_back(ElementBytesOf(model, step) / (elements * timing.pace));
   }
 };
 
@@ -255,23 +254,15 @@ struct HostMeasurer::Impl {
     return 1e9 * std::max(roof.read_gb_s, roof.cached_gb_s);
   }
 
-  // 8-bit operations per second of the team now, in a millisecond.
-  double PeakNow(uint32_t threads) {
-    const kernels::PeakLoop loop = kernels::IntegerPeakLoop(kernels::Kernels().isa);
-    const uint32_t calls = 128 * threads;
-    const Seconds start = Now();
-    PoolOf(threads).Run([&](Worker& worker) {
-      worker.ForChunks(calls, 8, [&](uint32_t begin, uint32_t end) {
-        for (uint32_t i = begin; i < end; ++i) loop.run();
-      });
-    });
-    return Flops(loop.ops * calls) / (Now() - start);
-  }
+  // 8-bit operations per second of the team now, undisturbed as the median run is.
+  double PeakNow(uint32_t threads) { return 1e9 * kernels::IntegerPeak(PoolOf(threads)); }
 
   // A run between two glances at the peak.
-  Timing Paced(Probe& one, uint32_t rows, uint32_t depth, uint32_t threads, double peak_ops_s) {
+  Timing Paced(Probe& one, uint32_t rows, uint32_t depth, uint32_t threads, double peak_ops_s,
+               uint32_t slot = 0) {
+    one.Fill(slot, depth);
     const double before = PeakNow(threads);
-    Timing timing = one.Run(rows, depth);
+    Timing timing = one.Run(rows, depth, slot);
     timing.pace = (before + PeakNow(threads)) / 2 / peak_ops_s;
     return timing;
   }
@@ -297,14 +288,14 @@ HostMeasurer::HostMeasurer() : impl_(std::make_unique<Impl>()) {}
 HostMeasurer::~HostMeasurer() = default;
 
 HostMeasurer::Roofs HostMeasurer::RoofsOf(uint32_t threads, uint64_t resident) {
-  constexpr int kProbes = 5, kGlances = 4;
+  constexpr int kProbes = 5;
   std::vector<double> read, cached, peak, floats;
   for (int i = 0; i < kProbes; ++i) {
     const kernels::Roof roof = impl_->probe.Measure(impl_->PoolOf(threads), resident);
     read.push_back(roof.read_gb_s * 1e9);
     cached.push_back(roof.cached_gb_s * 1e9);
+    peak.push_back(roof.int8_gops * 1e9);
     floats.push_back(roof.f32_gops * 1e9);
-    for (int j = 0; j < kGlances; ++j) peak.push_back(impl_->PeakNow(threads));
   }
   return {SpreadOf(std::move(read)).median, SpreadOf(std::move(cached)).median,
           SpreadOf(std::move(peak)).median, SpreadOf(std::move(floats)).median};
@@ -312,6 +303,10 @@ HostMeasurer::Roofs HostMeasurer::RoofsOf(uint32_t threads, uint64_t resident) {
 
 TypeRates HostMeasurer::Products(DType type, uint32_t threads, double peak_ops_s, Tick tick) {
   static constexpr uint32_t kFew[] = {1, 2, 4, 8}, kMany[] = {16, 32, 128, 512};
+  static constexpr uint32_t kAll[] = {1, 2, 4, 8, 16, 32, 128, 512};
+  static constexpr uint32_t kTogether[] = {0};
+  const ModelConfig cached = CachedConfig();
+  const uint32_t lengths[] = {cached.width, cached.ffn};
   TypeSamples samples;
   {
     const Model model = impl_->Make(ProductConfig(LayersFor(type, kStreamBytes)), type);
@@ -323,7 +318,7 @@ TypeRates HostMeasurer::Products(DType type, uint32_t threads, double peak_ops_s
       probe.Run(1, 0);  // the workers are awake, and what the probe of the roof read is out of the caches
       for (const uint32_t rows : kFew) {
         const Timing timing = impl_->Paced(probe, rows, 0, threads, peak_ops_s);
-        samples.Add(model, probe.step(), timing, false);
+        samples.Add(model, probe.step(), timing, false, kTogether);
         tick();
       }
       const double after = impl_->ReadBytes(threads, model.weight_bytes());
@@ -334,7 +329,7 @@ TypeRates HostMeasurer::Products(DType type, uint32_t threads, double peak_ops_s
     }
   }
   const auto run = [&](const ModelConfig& config, std::span<const uint32_t> rows, uint32_t rounds,
-                       bool cached) {
+                       bool in_cache) {
     const Model model = impl_->Make(config, type);
     Probe probe(model, threads, DType::kF16);
     double row_s = probe.Run(rows.front(), 0).wall / rows.front();
@@ -344,45 +339,98 @@ TypeRates HostMeasurer::Products(DType type, uint32_t threads, double peak_ops_s
         if (m > rows.front() && m * row_s > kBudgetSeconds / 2) break;
         const Timing timing = impl_->Paced(probe, m, 0, threads, peak_ops_s);
         row_s = timing.wall / m;
-        samples.Add(model, probe.step(), timing, cached);
+        samples.Add(model, probe.step(), timing, in_cache,
+                    in_cache ? std::span<const uint32_t>(lengths) : std::span<const uint32_t>(kTogether));
         tick();
       }
     }
   };
   run(ProductConfig(2), kMany, kRounds, false);
-  run(CachedConfig(), kFew, 5 * kRounds, true);
+  run(cached, kAll, 3 * kRounds, true);
 
   TypeRates rates;
-  const Overhead overhead = samples.TakeOverhead();
+  const Overhead overhead = FitOverhead(samples.waits);
   rates.products = FitProducts(type, samples.products);
   rates.element_bytes_s = SpreadOf(samples.element_bytes_s).median;
-  rates.group_s = overhead.group_s;
+  rates.phase_s = overhead.phase_s;
   rates.step_s = overhead.step_s;
   return rates;
 }
 
 std::vector<AttentionRate> HostMeasurer::Attention(DType kv_type, uint32_t threads, double peak_ops_s,
                                                    Tick tick) {
-  static constexpr std::pair<uint32_t, uint32_t> kRuns[] = {// rows, depth
-                                                            {128, 0},
-                                                            {1, 128},
-                                                            {kBatch, kBatch},
-                                                            {1, kContext - 1}};
+  static constexpr uint32_t kDepths[] = {128, kContext - 1};  // of a token; each in a slot of its own
+  static constexpr std::pair<uint32_t, uint32_t> kPrompts[] = {{128, 0}, {kBatch, kBatch}};  // rows, depth
   std::vector<AttentionSample> samples;
-  for (const uint32_t group : {1u, 8u}) {
+  for (const uint32_t group : {1u, 2u, 3u, 4u, 8u}) {
     const Model model = impl_->Make(AttentionConfig(group), DType::kF32);
     Probe probe(model, threads, kv_type);
+    for (uint32_t slot = 0; slot < std::size(kDepths); ++slot) probe.Fill(slot, kDepths[slot]);
     const Seconds start = Now();
-    for (uint32_t round = 0; round <= kRounds && (round < 2 || IsWithinBudget(start)); ++round) {
-      for (const auto& [rows, depth] : kRuns) {
-        if (rows == 1) impl_->Flush(threads);
-        const Timing timing = impl_->Paced(probe, rows, depth, threads, peak_ops_s);
-        if (round > 0) samples.push_back(AttentionOf(model, probe.step(), timing));
+    for (uint32_t round = 0; round < 3 * kRounds && (round == 0 || IsWithinBudget(start)); ++round) {
+      for (uint32_t slot = 0; slot < std::size(kDepths); ++slot) {
+        impl_->Flush(threads);
+        const Timing timing = impl_->Paced(probe, 1, kDepths[slot], threads, peak_ops_s, slot);
+        samples.push_back(AttentionOf(model, probe.step(), timing));
+        tick();
+      }
+      if (round >= kRounds || (group != 1 && group != 8)) continue;
+      for (const auto& [rows, depth] : kPrompts) {
+        const Timing timing = impl_->Paced(probe, rows, depth, threads, peak_ops_s, kSlots - 1);
+        samples.push_back(AttentionOf(model, probe.step(), timing));
         tick();
       }
     }
   }
   return FitAttention(kv_type, samples);
+}
+
+// ---- drift ----
+
+struct DriftProbe::Impl {
+  Impl(const Device& machine, DType type, DType kv, Seconds at_least)
+      : device(machine),
+        kv_type(kv),
+        least(at_least),
+        streamed(type),
+        few_layers(ShapeOf(ProductConfig(2), type)),
+        memory(few_layers.PlaceWeights(nullptr)) {
+    FillRandom(few_layers, memory.data());
+  }
+
+  Probe& ProbeOf(uint32_t threads, bool many) {
+    auto& probe = probes[{threads, many}];
+    if (probe == nullptr) {
+      probe = std::make_unique<Probe>(many ? few_layers : streamed.model, threads, kv_type);
+    }
+    return *probe;
+  }
+
+  const Device device;
+  const DType kv_type;
+  const Seconds least;
+  ProbeModel streamed;
+  Model few_layers;  // long steps of many rows: the weights' place does not matter
+  AnonymousMemory memory;
+  std::map<std::pair<uint32_t, bool>, std::unique_ptr<Probe>> probes;
+};
+
+DriftProbe::DriftProbe(const Device& device, DType type, DType kv_type, Seconds least)
+    : impl_(std::make_unique<Impl>(device, type, kv_type, least)) {}
+DriftProbe::~DriftProbe() = default;
+
+double DriftProbe::Look(uint32_t threads, uint32_t rows) {
+  rows = std::min(rows, kBatch);
+  const bool many = kernels::ShapeOf(rows) == kernels::MatMulShape::kMany;
+  const Model& model = many ? impl_->few_layers : impl_->streamed.model;
+  Probe& probe = impl_->ProbeOf(threads, many);
+  probe.Run(rows, 0);  // the workers are awake
+  const OpPricer pricer(impl_->device, model, {.threads = threads, .efficiency = {}, .resident_share = 1});
+  const double foreseen = PriceStep(pricer, probe.step()).total.seconds();
+  double taken = 0;
+  int runs = 0;
+  while (runs == 0 || taken < impl_->least.value()) taken += probe.Run(rows, 0).wall, ++runs;
+  return taken / (runs * foreseen);
 }
 
 }  // namespace edgewise

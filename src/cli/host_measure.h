@@ -12,6 +12,7 @@
 
 #include "base/function_ref.h"
 #include "base/memory.h"
+#include "base/units.h"
 #include "kernels/roof.h"
 #include "machine/device.h"
 #include "model/model.h"
@@ -22,7 +23,7 @@ namespace edgewise {
 // Of a team and one weight type. Elements and overheads are those of any type.
 struct TypeRates {
   std::vector<ProductRate> products;
-  double element_bytes_s = 0, group_s = 0, step_s = 0;
+  double element_bytes_s = 0, phase_s = 0, step_s = 0;
 };
 
 // The model of weights in memory that the rates of a type are fitted on. Does not move: the model reads the
@@ -32,6 +33,22 @@ struct ProbeModel {
 
   Model model;
   AnonymousMemory memory;
+};
+
+// How much slower than its rates say a machine is at the moment: shown by the models that the rates of a weight
+// type were fitted on, which are run once more.
+class DriftProbe {
+ public:
+  // Each look takes `least` or somewhat more.
+  DriftProbe(const Device& device, DType type, DType kv_type, Seconds least);
+  ~DriftProbe();
+  // Steps of so many rows (a batch, a prompt): what they took over what they would, with the device's rates and
+  // roof.
+  double Look(uint32_t threads, uint32_t rows);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
 };
 
 class HostMeasurer {

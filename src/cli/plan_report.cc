@@ -133,8 +133,8 @@ std::string EnergyText(const PlanView& view) {
   }
   std::string source =
       d.chip ? "the design's energies (model)" : StrCat("model, from: ", WithProvenance(*d.watts));
-  if (view.energy.clock_share != 1) {
-    source += StrCat("; at ", PercentText(view.energy.clock_share), " of the clock, voltage with it");
+  if (d.clock_share != 1) {
+    source += StrCat("; at ", PercentText(d.clock_share), " of the clock, voltage with it");
   }
   table.Add({"while decoding", Number(energy->load_watts, "%.3g W"), source});
   table.Add({"a token", HumanJoules(energy->joules_per_token), ""});
@@ -173,11 +173,8 @@ std::optional<EnergyFigures> EnergyOf(const PlanView& view) {
   if (p.watts <= 0) return std::nullopt;
   const double idle = view.device.idle_watts ? view.device.idle_watts->value : 0;
   EnergyFigures e;
-  // A chip's joules are counted by operation and its clock is in its design: leakage aside they do not
-  // change.
-  e.load_watts =
-      view.device.chip ? p.watts : DvfsWatts(p.watts, std::min(idle, p.watts), view.energy.clock_share);
-  e.joules_per_token = e.load_watts / p.throughput_tok_s;
+  e.load_watts = p.watts;
+  e.joules_per_token = p.joules_per_token;
   e.mean_watts = DutyCycleWatts(e.load_watts, idle, view.energy.duty_share);
   if (view.energy.battery) {
     e.hours = BatteryHours(*view.energy.battery, e.mean_watts);
@@ -247,9 +244,14 @@ std::string BalanceText(const PlanView& view) {
 std::string ViewText(const PlanView& view) {
   const Usage& u = view.configuration.usage;
   const Prediction& p = view.prediction;
-  std::string loss = view.figures.loss == 0
-                         ? "nothing"
-                         : PercentText(view.figures.loss) + StrCat(" of perplexity, as ", view.loss_from);
+  const uint32_t window = view.configuration.window;
+  std::string loss = std::isinf(view.figures.loss) ? StrCat("nobody measured what attention to the last ", window,
+                                                            " positions alone loses: much, in a model that was "
+                                                            "not\ntrained so")
+                     : view.figures.loss == 0
+                         ? "the number formats lose nothing"
+                         : StrCat("the number formats lose ", PercentText(view.figures.loss),
+                                  " of perplexity, as ", view.loss_from);
   std::string text =
       StrCat(Bold(StrCat(view.model, " (", ConfigurationText(view.configuration), ") on ", view.device.name)),
              ": ", view.device.title, "\n", BasisText(view), "\n\nMemory\n", MemoryText(view),
@@ -264,7 +266,7 @@ std::string ViewText(const PlanView& view) {
     text += StrCat("  Speculation: ", Number(p.tokens_per_step, "%.3g"), " tokens a step, if ",
                    PercentText(u.acceptance), " of the proposed ones are right (assumed).\n");
   }
-  text += StrCat("\nEnergy\n", EnergyText(view), "\nQuality: the number formats lose ", loss, ".\n");
+  text += StrCat("\nEnergy\n", EnergyText(view), "\nQuality: ", loss, ".\n");
   return text;
 }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@
 #include "cli/options.h"
 #include "cli/verb.h"
 #include "machine/device_catalog.h"
+#include "model/random_weights.h"
 
 namespace edgewise {
 namespace {
@@ -30,7 +32,7 @@ struct CompareFlags {
   uint32_t batch = 512, repeats = 5;
   std::string k_type = "f16", v_type = "f16";
   std::optional<std::string> html;
-  bool remeasure = false, operators = false, json = false, force = false;
+  bool first_token = false, remeasure = false, operators = false, json = false, force = false;
 };
 
 constexpr std::string_view kProbe = "probe:";
@@ -74,6 +76,11 @@ std::vector<BenchTest> TestsOf(const CompareFlags& flags) {
       for (const uint32_t prompt : flags.prompts) {
         test.prompt = prompt;
         if (prompt > 0) tests.push_back(test);
+        if (prompt == 0 || !flags.first_token || depth != flags.depths.front()) continue;
+        BenchTest first = test;
+        first.depth = 0;
+        first.first_token = true;
+        tests.push_back(first);
       }
       test.prompt = 0;
       for (const uint32_t generate : flags.generates) {
@@ -142,10 +149,46 @@ BenchReport Measure(const Subject& subject, const BenchPlan& plan) {
 
 // ---- this machine ----
 
+// A text for the tests of the first token, by the model's own vocabulary; a model without one has no such tests.
+void SetText(const Subject& subject, BenchPlan& plan) {
+  std::erase_if(plan.tests, [&](const BenchTest& test) { return test.first_token && subject.file == nullptr; });
+  if (subject.file == nullptr) return;
+  const Tokenizer& tokenizer = *subject.file->tokenizer;
+  auto texts = std::make_shared<std::map<uint32_t, std::string>>();
+  RandomBits bits(3);
+  for (const BenchTest& test : plan.tests) {
+    if (!test.first_token) continue;
+    std::string& text = (*texts)[test.prompt];
+    // Neighbouring pieces may merge into one token, and some are empty.
+    constexpr int kTries = 16;
+    for (int i = 0; tokenizer.Encode(text, {}).size() < test.prompt; ++i) {
+      if (i == kTries) {
+        throw Error(ErrorCode::kBadFile,
+                    StrCat(subject.name, ": its vocabulary makes no text of ", test.prompt,
+                           " tokens; leave --ttft out"));
+      }
+      for (uint32_t piece = 0; piece < test.prompt; ++piece) {
+        text += tokenizer.Piece(static_cast<TokenId>(bits.Next() % tokenizer.size()));
+      }
+    }
+  }
+  plan.tokenize = [&tokenizer, texts](uint32_t count) { return tokenizer.Encode(texts->at(count), {}); };
+}
+
+// The type that most of what a step reads has.
+DType MostlyOf(const Model& model) {
+  std::map<DType, uint64_t> bytes;
+  for (const Weight& weight : model.weights()) {
+    if (weight.rows > 1) bytes[weight.type] += weight.bytes();
+  }
+  return std::ranges::max_element(bytes, {}, [](const auto& one) { return one.second; })->first;
+}
+
 // Predicts every test of a model, shows it, then measures.
-ComparedModel CompareHost(const CompareFlags& flags, const BenchPlan& plan, const std::string& name,
-                          Device& device, std::vector<MachineRoof>& roofs) {
+ComparedModel CompareHost(const CompareFlags& flags, BenchPlan plan, const std::string& name, Device& device,
+                          std::vector<MachineRoof>& roofs) {
   const Subject subject = Open(name);
+  SetText(subject, plan);
   ComparedModel compared = {
       .name = subject.name, .type = subject.type, .tests = {}, .memory = {}, .no_energy = ""};
   compared.memory = MemoryOf(flags, subject, plan);
@@ -157,17 +200,14 @@ ComparedModel CompareHost(const CompareFlags& flags, const BenchPlan& plan, cons
   device = HostDevice(request);
   if (device.free_bytes) compared.memory.usable_bytes = device.free_bytes->value;
 
-  const auto predict = [&](const Device& machine) {
-    std::vector<TestPrediction> all;
-    for (const BenchTest& test : plan.tests) {
-      const OpPricer pricer(machine, subject.model(),
-                            {.threads = test.threads, .efficiency = {}, .resident_share = 1});
-      all.push_back(PredictTest(pricer, subject.model(), test,
-                                BenchEngineOptions(subject.model(), plan, test.threads)));
-    }
-    return all;
+  const auto predict = [&](const Device& machine, const BenchTest& test) {
+    const OpPricer pricer(machine, subject.model(),
+                          {.threads = test.threads, .efficiency = {}, .resident_share = 1});
+    return PredictTest(pricer, subject.model(), test,
+                       BenchEngineOptions(subject.model(), plan, test.threads));
   };
-  std::vector<TestPrediction> predictions = predict(device);
+  std::vector<TestPrediction> predictions;
+  for (const BenchTest& test : plan.tests) predictions.push_back(predict(device, test));
   const std::string text =
       StrCat("predicted, before measuring:\n", PredictionText(subject.name, predictions), "\n");
   if (flags.json) {
@@ -175,15 +215,17 @@ ComparedModel CompareHost(const CompareFlags& flags, const BenchPlan& plan, cons
   } else {
     Write(text);
   }
+  constexpr Seconds kLook(0.1);
+  DriftProbe drift(device, MostlyOf(subject.model()), plan.options.k_type, kLook);
+  plan.before_run = [&](const BenchTest& test) {
+    return drift.Look(test.threads, test.prompt > 0 ? std::min(test.prompt, plan.options.batch) : test.slots);
+  };
   BenchReport report = Measure(subject, plan);
   compared.no_energy = report.no_energy;
-  request.remeasure = false;
-  const std::vector<TestPrediction> repriced = predict(HostDevice(request));
   for (size_t i = 0; i < predictions.size(); ++i) {
     const auto team = std::ranges::find(device.teams, plan.tests[i].threads, &TeamRate::threads);
     compared.tests.push_back(
-        Compare(std::move(predictions[i]), std::move(report.results[i]), team->read_bytes_s.value,
-                repriced[i].seconds()));
+        Compare(std::move(predictions[i]), std::move(report.results[i]), team->read_bytes_s.value));
   }
   roofs = report.roofs;
   return compared;
@@ -194,12 +236,8 @@ int CompareOnHost(const CompareFlags& flags) {
   std::vector<ComparedModel> models;
   Device device;
   std::vector<MachineRoof> roofs;
-  bool first = true;
   for (const std::string& name : flags.models) {
-    CompareFlags own = flags;
-    own.remeasure = flags.remeasure && first;  // types that the first model did not need are missing anyway
-    first = false;
-    models.push_back(CompareHost(own, plan, name, device, roofs));
+    models.push_back(CompareHost(flags, plan, name, device, roofs));
   }
   if (flags.html) {
     WriteHtml(*flags.html, ReportHtml(ComparisonReport(device, models, roofs)));
@@ -229,6 +267,9 @@ int CompareOnChip(const CompareFlags& flags, const ChipDesign& design) {
   }
   if (std::ranges::any_of(flags.depths, [](uint32_t depth) { return depth > 0; })) {
     throw Error(ErrorCode::kUsage, "-d: a chip is simulated from an empty cache on, leave it out");
+  }
+  if (flags.first_token) {
+    throw Error(ErrorCode::kUsage, "--ttft is for this machine: leave it out");
   }
   const BenchPlan plan = PlanOf(flags);
   Json all = Json::Array();
@@ -292,7 +333,10 @@ VerbMain Add(Flags& flags) {
   flags.Add("-b,--batch-size", options->batch, "N", "prompt tokens computed together");
   flags.AddChoice("-ctk,--cache-type-k", options->k_type, kv_types, "type of the keys");
   flags.AddChoice("-ctv,--cache-type-v", options->v_type, kv_types, "type of the values");
-  flags.AddSwitch("--remeasure", options->remeasure, "forget the rates that are remembered of this machine");
+  flags.AddSwitch("--remeasure", options->remeasure, "measure the rates of this machine again before each model, not only its roof");
+  flags.AddSwitch("--ttft", options->first_token,
+                  "also the time to the first token of a text of each prompt length: tokenised, prefilled, a "
+                  "token chosen");
   flags.AddSwitch("--ops", options->operators, "every operator also where several models are compared");
   flags.AddSwitch("--force", options->force, "run although the plan needs more memory than there is");
   flags.Add("--html", options->html, "FILE", "write a page with a roofline plot too");

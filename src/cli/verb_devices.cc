@@ -273,16 +273,16 @@ void AddRates(Table& table, uint32_t threads, const char* what, const std::vecto
   for (const Rate& rate : rates) {
     table.Add({StrCat(threads), what, NameOf(rate.type), StrCat(rate.least_rows, "-", rate.most_rows),
                PercentText(rate.memory_share), Number(rate.unpack_s * 1e12, "%.4g"),
-               Number(rate.mac_s * 1e12, "%.4g")});
+               Number(rate.mac_s * 1e12, "%.4g"), Number(rate.each_s * 1e9, "%.4g")});
   }
 }
 
 std::string TeamsText(const Device& d) {
-  Table teams({"threads", "GB/s", "elements GB/s", "group us", "step us"});
-  Table rates({"threads", "<kernel", "<type", "rows", "of GB/s", "unpack ps", "multiply-add ps"});
+  Table teams({"threads", "GB/s", "elements GB/s", "phase us", "step us"});
+  Table rates({"threads", "<kernel", "<type", "rows", "of GB/s", "unpack ps", "multiply-add ps", "each ns"});
   for (const TeamRate& team : d.teams) {
     teams.Add({StrCat(team.threads), Digits(team.read_bytes_s.value / 1e9),
-               Digits(team.element_bytes_s / 1e9), Digits(team.group_s * 1e6), Digits(team.step_s * 1e6)});
+               Digits(team.element_bytes_s / 1e9), Digits(team.phase_s * 1e6), Digits(team.step_s * 1e6)});
     AddRates(rates, team.threads, "product", team.products);
     AddRates(rates, team.threads, "attention", team.attention);
   }

@@ -1,10 +1,13 @@
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/cpus.h"
 #include "base/error.h"
 #include "cli/console.h"
 #include "cli/html.h"
@@ -84,7 +87,7 @@ PlanView ViewOf(PlanSetup& setup, const Device& device, const Configuration& con
   view.model_file = setup.FileOf(configuration);
   view.parameters = model.parameters();
   view.made_for = model.config().context;
-  view.prediction = setup.evaluator().PredictionOf(AtClock(device, energy.clock_share), configuration);
+  view.prediction = setup.evaluator().PredictionOf(device, configuration);
   view.figures =
       CandidateOf(configuration, setup.evaluator().WithoutTime(configuration), view.prediction).figures;
   view.memory = setup.MemoryOf(configuration);
@@ -101,7 +104,7 @@ int PlanOne(PlanSetup& setup, const PlanFlags& flags) {
   const Configuration configuration = setup.configuration();
   const Device device = setup.DeviceNamed(setup.DeviceNames().front(), {&configuration, 1});
   const PlanView view = ViewOf(setup, device, configuration, energy);
-  const Deployment now = {configuration, AtClock(device, energy.clock_share)};
+  const Deployment now = {configuration, device};
   const ChangeSpace space = ChangesAllowed(setup, flags, now);
   std::vector<Change> changes = ChangesOf(setup.models(), now, space);
   const Candidate candidate = CandidateOf(configuration, view.figures, view.prediction);
@@ -214,23 +217,56 @@ int PlanSearch(PlanSetup& setup, const PlanFlags& flags, const std::string& name
   return 0;
 }
 
+// A search on one of several devices.
+struct DeviceSearch {
+  Device device;
+  Limits limits;
+  Space space;
+  std::optional<SearchAnswer> answer;  // none where the limits cannot be judged
+};
+
+// Carries all out, each thread with an evaluator of its own.
+void SearchAll(PlanSetup& setup, std::vector<DeviceSearch>& searches) {
+  std::atomic<size_t> next = 0;
+  const auto work = [&] {
+    Evaluator evaluator = setup.NewEvaluator();
+    for (size_t i = next++; i < searches.size(); i = next++) {
+      DeviceSearch& one = searches[i];
+      if (one.limits[LimitKind::kWatts] && !one.device.watts && !one.device.chip) continue;
+      one.answer = Search(evaluator, one.device, one.space, one.limits);
+    }
+  };
+  // A device takes milliseconds, and each thread prepares all configurations: more than a few gain nothing.
+  const int threads = std::min(DefaultThreads(), 4);
+  std::vector<std::future<void>> others;
+  for (int i = 1; i < threads; ++i) others.push_back(std::async(std::launch::async, work));
+  work();
+  for (std::future<void>& other : others) other.get();
+}
+
 // One line for each device: the best that keeps the limits there, or which limit cannot be kept.
 int PlanSearchMany(PlanSetup& setup, const PlanFlags& flags, const std::vector<std::string>& names) {
-  const Limits limits = LimitsOf(flags);
+  std::vector<DeviceSearch> searches;
+  for (const std::string& name : names) {
+    Device device = setup.DeviceNamed(name, setup.HostConfigurations());
+    Space space = SpaceOf(setup, flags, device);
+    Limits limits = LimitsOf(flags);
+    std::optional<double>& memory = limits[LimitKind::kMemory];
+    if (memory) memory = std::min(*memory, device.usable_bytes());
+    searches.push_back({std::move(device), limits, std::move(space), std::nullopt});
+  }
+  SearchAll(setup, searches);
   Table table({"<device", "<model", "<configuration", "tok/s", "first token", "memory", "perplexity*"});
   Json list = Json::Array();
-  for (const std::string& name : names) {
-    const Device device = setup.DeviceNamed(name, setup.HostConfigurations());
-    Limits possible = limits;
-    std::optional<double>& memory = possible[LimitKind::kMemory];
-    if (memory) memory = std::min(*memory, device.usable_bytes());
-    if (possible[LimitKind::kWatts] && !device.watts && !device.chip) {
+  for (const DeviceSearch& one : searches) {
+    const std::string& name = one.device.name;
+    if (!one.answer) {
       table.Add({name, "nobody knows its watts", "", "", "", "", ""});
       continue;
     }
-    const SearchAnswer answer = Search(setup.evaluator(), device, SpaceOf(setup, flags, device), possible);
+    const SearchAnswer& answer = *one.answer;
     if (flags.json) {
-      list.Push(SearchJson(setup.models(), device, possible, answer));
+      list.Push(SearchJson(setup.models(), one.device, one.limits, answer));
       continue;
     }
     if (answer.ranked.empty()) {
@@ -240,7 +276,7 @@ int PlanSearchMany(PlanSetup& setup, const PlanFlags& flags, const std::vector<s
     const Candidate& best = answer.ranked.front();
     table.Add({name, setup.models()[best.configuration.model].name, ConfigurationText(best.configuration),
                RateText(best.figures.tok_s), HumanSeconds(best.figures.ttft_s),
-               GigabyteText(best.figures.memory_bytes), Number(best.figures.perplexity, "%.3f")});
+               GigabyteText(best.figures.memory_bytes), PerplexityText(best.figures.perplexity)});
   }
   if (flags.json) {
     list.Print();
@@ -257,10 +293,10 @@ void CheckTogether(const PlanFlags& flags) {
   const auto refuse = [](bool is_so, const char* why) {
     if (is_so) throw Error(ErrorCode::kUsage, why);
   };
-  const bool has_limits = IsAny(LimitsOf(flags)), has_energy = flags.battery || flags.clock || flags.duty;
+  const bool has_limits = IsAny(LimitsOf(flags)), has_energy = flags.battery || flags.duty;
   const int reports = (flags.preset ? 1 : 0) + (flags.table ? 1 : 0) + (flags.rules ? 1 : 0);
   refuse(reports > 1, "--preset, --table and --rules are answers of their own: ask for one");
-  refuse(reports == 1 && (flags.html || has_energy || !flags.want.empty()),
+  refuse(reports == 1 && (flags.html || has_energy || flags.clock || !flags.want.empty()),
          "--preset, --table and --rules take no --html, --want, --battery, --dvfs and --duty");
   const bool has_model = flags.model || flags.shape;
   refuse(flags.table && (has_limits || flags.device), "--table has its own devices and no limits");
@@ -269,7 +305,7 @@ void CheckTogether(const PlanFlags& flags) {
   refuse(has_limits && !flags.want.empty(),
          "--want changes a given configuration, limits search for one: give only one sort");
   refuse(has_limits && has_energy && !flags.rules,
-         "--battery, --dvfs and --duty are of one configuration: leave the limits out");
+         "--battery and --duty are of one configuration: leave the limits out");
 }
 
 int Plan(const PlanFlags& flags) {

@@ -179,6 +179,13 @@ PeakLoop FloatPeakLoop(Isa isa) {
   return {"multiply and add, 128 bits", Ops(4), BaselineFloats};
 }
 
+double IntegerPeak(ThreadPool& pool) {
+  const PeakLoop loop = IntegerPeakLoop(Kernels().isa);
+  double best = 0;
+  for (int pass = 0; pass < kPasses; ++pass) best = std::max(best, PeakOf(pool, loop) / 1e9);
+  return best;
+}
+
 uint64_t ReadAll(std::span<const std::byte> data, const Reader& reader) {
   EDGEWISE_CHECK(data.size() % 4096 == 0);
   switch (reader.streams) {

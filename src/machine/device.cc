@@ -95,6 +95,7 @@ void CheckRates(const std::string& field, const std::vector<Rate>& rates) {
     CheckReal(field + ".memory_share", rate.memory_share, 1e-6, 100);
     CheckReal(field + ".unpack_s", rate.unpack_s, 0, kMostSeconds);
     CheckReal(field + ".mac_s", rate.mac_s, 0, kMostSeconds);
+    CheckReal(field + ".each_s", rate.each_s, 0, kMostSeconds);
   }
 }
 
@@ -105,7 +106,7 @@ void CheckTeam(const TeamRate& team) {
   CheckFigure("team.read_bytes_s", "byte/s", team.read_bytes_s);
   CheckReal("team.peak_ops_s", team.peak_ops_s, 0, kMostRate);
   CheckReal("team.element_bytes_s", team.element_bytes_s, kLeastRate, kMostRate);
-  CheckReal("team.group_s", team.group_s, 0, kMostSeconds);
+  CheckReal("team.phase_s", team.phase_s, 0, kMostSeconds);
   CheckReal("team.step_s", team.step_s, 0, kMostSeconds);
   CheckRates("team.product", team.products);
   CheckRates("team.attention", team.attention);
@@ -161,6 +162,7 @@ void CheckDevice(const Device& d) {
   CheckText("title", d.title);
   CheckText("summary", d.summary);
   CheckText("family", d.family);
+  CheckText("published_as", d.published_as);
   CheckText("measured", d.measured);
   if (d.chip) {
     CheckDesign(*d.chip);

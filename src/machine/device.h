@@ -48,26 +48,29 @@ const char* NameOf(DeviceKind kind);  // "cpu", "gpu", ...
 DeviceKind DeviceKindNamed(std::string_view name);
 
 // How fast products with weights of one type run, rows and threads given, as measured on a machine. The time
-// of a product of `rows` rows is the longer of reading the weights at memory_share of the roof and, per
-// weight, unpack_s + rows * mac_s. Measured separately for each kernel shape: one row, 2 to 8, more.
+// of a product of `rows` rows is the longer of reading the weights at memory_share of the roof and of
+// unpack_s + rows * mac_s for each weight and each_s for each output. Measured separately for each kernel
+// shape: one row, 2 to 8, more.
 struct ProductRate {
   DType type = DType::kF16;
   uint32_t least_rows = 1, most_rows = 1;  // where it holds
   double memory_share = 1;
   double unpack_s = 0, mac_s = 0;  // seconds per weight, all threads together
+  double each_s = 0;               // to begin and end the sum of one output: short sums are dearer
 
   friend bool operator==(const ProductRate&, const ProductRate&) = default;
 };
 
 // The same for attention over a KV cache of one type: the longer of reading the cache at memory_share of the
-// roof and, per value of the cache read, unpack_s, and per (query head, visible position, head dimension)
-// mac_s.
+// roof and, per value of the cache read, unpack_s, per (query head, visible position, head dimension) mac_s,
+// and each_s for each KV head of each block of a sequence's rows.
 struct AttentionRate {
   DType type = DType::kF16;
-  uint32_t least_rows = 1, most_rows = 1;  // of one sequence in a step
+  uint32_t least_rows = 1, most_rows = 1;  // query rows that share what is read: a block's, of all its heads
   double memory_share = 1;
   double unpack_s = 0;  // per value of the cache read
   double mac_s = 0;
+  double each_s = 0;    // the cache's first lines, which nobody fetched ahead; scaling, the last division
 
   friend bool operator==(const AttentionRate&, const AttentionRate&) = default;
 };
@@ -82,7 +85,7 @@ struct TeamRate {
   std::vector<ProductRate> products;
   std::vector<AttentionRate> attention;
   double element_bytes_s = 0;  // norms, rotation, activation functions: bytes read and written
-  double group_s = 0;          // hand-out and barriers of one group of operators
+  double phase_s = 0;          // hand-out and barrier of one phase of a step (predict/op_time.h)
   double step_s = 0;           // of a step besides: scheduler, sampler
 
   friend bool operator==(const TeamRate&, const TeamRate&) = default;
@@ -94,6 +97,9 @@ struct Device {
   std::string summary;  // remarks, disputes
   DeviceKind kind = DeviceKind::kCpu;
   std::string family;  // a class of devices that behave alike: "arm-cpu", "nvidia", "apple-gpu"
+  // The device whose published measurements are this one's too: itself where its file lies beside their table,
+  // "" for a file of somebody's own that does not say so, whatever its name.
+  std::string published_as;
   uint32_t cores = 0;  // 0: not said
 
   // Operations per second at best, a multiply-add counting twice; absent where the device cannot.
@@ -112,6 +118,8 @@ struct Device {
   // The machine that a program measured: replaces peaks and efficiency factors. Empty else.
   std::vector<TeamRate> teams;
   std::string measured;  // when, on which CPU
+
+  double clock_share = 1;  // of the full clock, at which the watts are (predict/battery.h)
 
   // A simulated chip: its design prices it, nothing above does.
   std::optional<ChipDesign> chip;

@@ -14,13 +14,14 @@ namespace edgewise {
 namespace {
 
 // What a table of the file may hold.
-const std::vector<std::string> kTexts = {"title", "summary", "kind", "family", "cores", "measured"};
+const std::vector<std::string> kTexts = {"title", "summary",      "kind", "family",
+                                         "cores", "published_as", "measured"};
 const std::vector<std::string> kFigureKeys = {"value", "from", "source", "claimed", "claimed_by", "verdict"};
 const std::vector<std::string> kTeamKeys = {"threads",         "read_bytes_s", "peak_ops_s",
-                                            "element_bytes_s", "group_s",      "step_s",
+                                            "element_bytes_s", "phase_s",      "step_s",
                                             "product",         "attention"};
-const std::vector<std::string> kRateKeys = {"type",         "least_rows", "most_rows",
-                                            "memory_share", "unpack_s",   "mac_s"};
+const std::vector<std::string> kRateKeys = {"type",     "least_rows", "most_rows", "memory_share",
+                                            "unpack_s", "mac_s",      "each_s"};
 
 // Reads one file; what every function needs is its name.
 class Reader {
@@ -34,6 +35,7 @@ class Reader {
     device.title = TextAt(file_, root, "title");
     device.summary = TextAt(file_, root, "summary");
     device.family = TextAt(file_, root, "family");
+    device.published_as = TextAt(file_, root, "published_as");
     device.measured = TextAt(file_, root, "measured");
     device.kind = Named(root, "kind", DeviceKindNamed);
     device.cores = Whole(root, "cores", 0);
@@ -184,7 +186,7 @@ class Reader {
       ReadFigure("team.read_bytes_s", *read, team.read_bytes_s);
     team.peak_ops_s = Number(table, "peak_ops_s", team.peak_ops_s);
     team.element_bytes_s = Number(table, "element_bytes_s", team.element_bytes_s);
-    team.group_s = Number(table, "group_s", team.group_s);
+    team.phase_s = Number(table, "phase_s", team.phase_s);
     team.step_s = Number(table, "step_s", team.step_s);
     ReadRates(table, "product", team.products);
     ReadRates(table, "attention", team.attention);
@@ -207,6 +209,7 @@ class Reader {
       rate.memory_share = Number(one, "memory_share", rate.memory_share);
       rate.unpack_s = Number(one, "unpack_s", rate.unpack_s);
       rate.mac_s = Number(one, "mac_s", rate.mac_s);
+      rate.each_s = Number(one, "each_s", rate.each_s);
       rates.push_back(rate);
     });
   }
@@ -253,7 +256,8 @@ void WriteRates(std::ostream& out, const char* key, const std::vector<Rate>& rat
   for (const Rate& rate : rates) {
     out << "[[team." << key << "]]\ntype = \"" << NameOf(rate.type) << "\"\nleast_rows = " << rate.least_rows
         << "\nmost_rows = " << rate.most_rows << "\nmemory_share = " << TextOf(rate.memory_share)
-        << "\nunpack_s = " << TextOf(rate.unpack_s) << "\nmac_s = " << TextOf(rate.mac_s) << "\n";
+        << "\nunpack_s = " << TextOf(rate.unpack_s) << "\nmac_s = " << TextOf(rate.mac_s)
+        << "\neach_s = " << TextOf(rate.each_s) << "\n";
   }
 }
 
@@ -261,19 +265,20 @@ void WriteTeam(std::ostream& out, const TeamRate& team) {
   out << "\n[[team]]\nthreads = " << team.threads << "\nread_bytes_s = " << TextOf(team.read_bytes_s)
       << "\npeak_ops_s = " << TextOf(team.peak_ops_s)
       << "\nelement_bytes_s = " << TextOf(team.element_bytes_s)
-      << "\ngroup_s = " << TextOf(team.group_s) << "\nstep_s = " << TextOf(team.step_s) << "\n";
+      << "\nphase_s = " << TextOf(team.phase_s) << "\nstep_s = " << TextOf(team.step_s) << "\n";
   WriteRates(out, "product", team.products);
   WriteRates(out, "attention", team.attention);
 }
 
 }  // namespace
 
-Device ParseDevice(std::string_view text, const std::string& file) {
+std::optional<Device> ParseUnlessChip(std::string_view text, const std::string& file) {
   if (text.size() > kMostDeviceFileBytes) {
     throw Error(ErrorCode::kLimit, StrCat(Printable(file, 200), ": ", text.size(),
                                           " bytes, but a device file has at most ", kMostDeviceFileBytes));
   }
   const toml::table root = ParseToml(text, file);
+  if (root.contains("base") || root.contains("array")) return std::nullopt;
   Device device = Reader(file).Read(root);
   try {
     CheckDevice(device);
@@ -281,6 +286,11 @@ Device ParseDevice(std::string_view text, const std::string& file) {
     FailAt(file, NodeOf(root, error.message()), error.message());
   }
   return device;
+}
+
+Device ParseDevice(std::string_view text, const std::string& file) {
+  if (auto device = ParseUnlessChip(text, file)) return *std::move(device);
+  throw Error(ErrorCode::kUsage, StrCat(Printable(file, 200), ": this is a chip, as it has a base or an array"));
 }
 
 std::string WriteDevice(const Device& device) {
@@ -291,6 +301,7 @@ std::string WriteDevice(const Device& device) {
   if (!device.summary.empty()) out << "summary = " << QuotedText(device.summary) << "\n";
   out << "kind = \"" << NameOf(device.kind) << "\"\nfamily = " << QuotedText(device.family) << "\n";
   if (device.cores != 0) out << "cores = " << device.cores << "\n";
+  if (!device.published_as.empty()) out << "published_as = " << QuotedText(device.published_as) << "\n";
   if (!device.measured.empty()) out << "measured = " << QuotedText(device.measured) << "\n";
   std::string_view table;
   for (const DeviceField& field : DeviceFields()) {

@@ -50,11 +50,11 @@ Device MeasuredMachine() {
     TeamRate team;
     team.threads = threads;
     team.read_bytes_s = {threads * 12.8e9 / 3, Provenance::kMeasured, "512 MB", {}, "", ""};
-    team.products = {{DType::kQ4_K, 1, 1, 0.93, 1e-11 / 3, 2e-11}, {DType::kQ4_K, 2, 8, 1, 0, 3e-11}};
-    team.attention = {{DType::kF16, 1, 512, 0.5, 1e-11, 1e-10}};
+    team.products = {{DType::kQ4_K, 1, 1, 0.93, 1e-11 / 3, 2e-11, 0}, {DType::kQ4_K, 2, 8, 1, 0, 3e-11, 2e-9}};
+    team.attention = {{DType::kF16, 1, 512, 0.5, 1e-11, 1e-10, 5e-6}};
     team.element_bytes_s = 5e9;
     team.peak_ops_s = 9e11;
-    team.group_s = 3e-6;
+    team.phase_s = 3e-6;
     team.step_s = 1e-4;
     d.teams.push_back(team);
   }
@@ -110,7 +110,7 @@ TEST(DeviceFile, OnlyWhatItsReaderTakesIsWritten) {
   d.title = "two\nlines";
   EXPECT_THROW(WriteDevice(d), Error);
   d = MeasuredMachine();
-  d.teams[1].group_s = std::numeric_limits<double>::quiet_NaN();
+  d.teams[1].phase_s = std::numeric_limits<double>::quiet_NaN();
   EXPECT_THROW(WriteDevice(d), Error);
 }
 
@@ -139,7 +139,7 @@ TEST(DeviceFile, ErrorsNameFileLineKeyAndReason) {
       {"famly = \"x\"", "devices/board.toml:1: unknown key 'famly': did you mean family?"},
       {"watts = 5", "unknown key 'watts': did you mean power.watts?"},
       {"xyzzy = 5",
-       "unknown key 'xyzzy': known are title, summary, kind, family, cores, measured, peak.f32_ops_s"},
+       "unknown key 'xyzzy': known are title, summary, kind, family, cores, published_as, measured, peak.f32_ops_s"},
       {"memory = 5", "devices/board.toml:1: memory must be a table: [memory]"},
       {"[[memory]]\nbytes = 1", "memory must be a table: [memory]"},
       {board + "free_bytes = \"3e9\"",

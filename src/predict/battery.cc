@@ -24,15 +24,18 @@ Device AtClock(Device device, double clock_share) {
     for (ProductRate& rate : team.products) {
       rate.unpack_s /= clock_share;
       rate.mac_s /= clock_share;
+      rate.each_s /= clock_share;
     }
     for (AttentionRate& rate : team.attention) {
       rate.unpack_s /= clock_share;
       rate.mac_s /= clock_share;
+      rate.each_s /= clock_share;
     }
-    team.group_s /= clock_share;
+    team.phase_s /= clock_share;
     team.step_s /= clock_share;
   }
   if (device.chip) device.chip->clock_hz *= clock_share;
+  device.clock_share *= clock_share;
   return device;
 }
 

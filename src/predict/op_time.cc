@@ -1,6 +1,7 @@
 #include "predict/op_time.h"
 
 #include <algorithm>
+#include <span>
 #include <string>
 
 #include "base/error.h"
@@ -185,7 +186,10 @@ void OpPricer::ChooseTeams(uint32_t threads) {
 }
 
 OpTime OpPricer::Price(const Op& op, const Step& step) const {
-  const OpCost cost = CostOf(model_, op, step);
+  return Price(op, CostOf(model_, op, step), step);
+}
+
+OpTime OpPricer::Price(const Op& op, const OpCost& cost, const Step& step) const {
   OpTime time;
   if (device_.is_measured()) {
     time = PriceOnTeam(*more_, op, cost, step);
@@ -217,7 +221,7 @@ OpTime OpPricer::PriceOnTeam(const TeamRate& team, const Op& op, const OpCost& c
     const double weights = static_cast<double>(op.n) * op.k;
     return OpTime::Overlapping(
         AsDouble(cost.weight_bytes) / (team.read_bytes_s.value * rate.memory_share),
-        weights * (rate.unpack_s + op.m * rate.mac_s));
+        weights * (rate.unpack_s + op.m * rate.mac_s) + static_cast<double>(op.n) * op.m * rate.each_s);
   }
   if (team.element_bytes_s == 0) return {};
   const Bytes moved = cost.weight_bytes + cost.kv_write + cost.activation_bytes;
@@ -238,8 +242,11 @@ OpTime OpPricer::AttentionOnTeam(const TeamRate& team, const Op& op, const Step&
   OpTime sum;
   ForEachKind(step, [&](const Sequence& sequence, uint32_t count) {
     const OpCost cost = AttentionCost(op, sequence);
-    const AttentionRate& k = rate_of(a.k_type, sequence.rows);
-    const AttentionRate& v = rate_of(a.v_type, sequence.rows);
+    const uint32_t sharing = std::min(sequence.rows, kQueryBlock) * (a.heads / a.kv_heads);
+    const AttentionRate& k = rate_of(a.k_type, sharing);
+    const AttentionRate& v = rate_of(a.v_type, sharing);
+    const double pieces =
+        static_cast<double>(a.kv_heads) * ((sequence.rows + kQueryBlock - 1) / kQueryBlock);
     const double k_read = AsDouble(cost.kv_read) * k_bytes / (k_bytes + v_bytes);
     const double v_read = AsDouble(cost.kv_read) - k_read;
     const double k_values = k_read / k_bytes * a.head_dim, v_values = v_read / v_bytes * a.head_dim;
@@ -247,7 +254,8 @@ OpTime OpPricer::AttentionOnTeam(const TeamRate& team, const Op& op, const Step&
     const double pairs = AsDouble(cost.flops) / 4;
     const OpTime one = OpTime::Overlapping(
         (k_read / k.memory_share + v_read / v.memory_share) / team.read_bytes_s.value,
-        k_values * k.unpack_s + v_values * v.unpack_s + pairs * (k.mac_s + v.mac_s) / 2);
+        k_values * k.unpack_s + v_values * v.unpack_s + pairs * (k.mac_s + v.mac_s) / 2 +
+            pieces * (k.each_s + v.each_s) / 2);
     sum += one * count;
   });
   return sum;
@@ -297,12 +305,22 @@ OpTime OpPricer::PriceOnChip(const ChipDesign& design, const Op& op, const Step&
   return sum;
 }
 
-double OpPricer::group_s() const {
-  return fewer_ == nullptr ? 0 : Blend(fewer_->group_s, more_->group_s);
+double OpPricer::phase_s() const {
+  return fewer_ == nullptr ? 0 : Blend(fewer_->phase_s, more_->phase_s);
 }
 
 double OpPricer::step_s() const {
   return fewer_ == nullptr ? 0 : Blend(fewer_->step_s, more_->step_s);
+}
+
+uint32_t PhasesOf(const Step& step) {
+  uint32_t phases = 0;
+  for (const Group& group : step.groups) {
+    const auto ops = std::span(step.ops).subspan(group.first, group.count);
+    const auto product = std::ranges::find(ops, OpKind::kMatMul, &Op::kind);
+    phases += product != ops.end() && product->m > 1 ? 2 : 1;
+  }
+  return phases;
 }
 
 StepTime PriceStep(const OpPricer& pricer, const Step& step) {
@@ -313,8 +331,7 @@ StepTime PriceStep(const OpPricer& pricer, const Step& step) {
     time.by_role[static_cast<size_t>(op.role)] += time.ops.back();
     time.total += time.ops.back();
   }
-  time.total.Add(TimeBound::kOverhead,
-                 static_cast<double>(step.groups.size()) * pricer.group_s() + pricer.step_s());
+  time.total.Add(TimeBound::kOverhead, PhasesOf(step) * pricer.phase_s() + pricer.step_s());
   return time;
 }
 

@@ -97,8 +97,10 @@ TEST(OpTimeTest, AProductOnAMachineTakesTheRatesOfItsRows) {
   EXPECT_DOUBLE_EQ(q(1).compute_s, weights * 300e-12);
   EXPECT_DOUBLE_EQ(q(5).memory_s, bytes / (0.8 * 8e9));
   EXPECT_DOUBLE_EQ(q(5).compute_s, weights * (300e-12 + 5 * 100e-12));
-  EXPECT_DOUBLE_EQ(q(512).compute_s, weights * (400e-12 + 512 * 50e-12));
-  EXPECT_DOUBLE_EQ(q(700).compute_s, weights * (400e-12 + 700 * 50e-12));  // beyond what was measured
+  const double output = 2048 * 8000e-12;  // of each row: 2048 sums
+  EXPECT_DOUBLE_EQ(q(512).compute_s, weights * (400e-12 + 512 * 50e-12) + 512 * output);
+  // Beyond what was measured.
+  EXPECT_DOUBLE_EQ(q(700).compute_s, weights * (400e-12 + 700 * 50e-12) + 700 * output);
   EXPECT_EQ(q(1).spent(TimeBound::kOverhead), 0);
 }
 
@@ -137,10 +139,22 @@ TEST(OpTimeTest, AttentionOnAMachineIsGroupedByKvHeads) {
   };
   const OpTime halves = attention(DType::kF16, DType::kF16);
   EXPECT_DOUBLE_EQ(halves.memory_s, 2 * 51'200 / (0.5 * 8e9));
-  EXPECT_DOUBLE_EQ(halves.compute_s, 51'200 * 100e-12 + 204'800 * 100e-12);
+  const double pieces = 4 * 2e-9;  // KV heads
+  EXPECT_DOUBLE_EQ(halves.compute_s, 51'200 * 100e-12 + 204'800 * 100e-12 + pieces);
   const OpTime mixed = attention(DType::kQ8_0, DType::kF16);
   EXPECT_DOUBLE_EQ(mixed.memory_s, (25'600 * 34 / 32 + 51'200) / (0.5 * 8e9));
   EXPECT_DOUBLE_EQ(mixed.compute_s, halves.compute_s);  // with the same rates
+}
+
+// The rate is that of the query rows which share what is read of a KV head: 8 of a token, 32 x 8 of a block.
+TEST(OpTimeTest, AttentionTakesTheRateOfTheRowsThatShareABlock) {
+  const Model model = ModelOf("tinyllama-1.1b");
+  const Step step = StepOf(model, {{.rows = 64}});
+  const OpCost cost = CostOf(model, OpWith(step, Role::kAttention), step);
+  const double values = static_cast<double>(cost.kv_read.value()) / 2;  // of 2 bytes
+  const double pairs = static_cast<double>(cost.flops.value()) / 4;
+  EXPECT_DOUBLE_EQ(PriceOf(MeasuredMachine(), model, step, Role::kAttention, {.threads = 1}).compute_s,
+                   values * 100e-12 + pairs * 25e-12 + 2 * 4 * 3e-9);  // two blocks of four KV heads
 }
 
 // The operations and bytes priced are those of graph/cost.h, whatever shares keys.
@@ -155,7 +169,7 @@ TEST(OpTimeTest, AttentionIsPricedByTheFormulaOfTheGraph) {
     const OpTime time = PriceOf(PlainDevice(), model, step, Role::kAttention);
     EXPECT_DOUBLE_EQ(time.compute_s, static_cast<double>(cost.flops.value()) / 100e9);
     Device machine = MeasuredMachine();
-    for (AttentionRate& rate : machine.teams[0].attention) rate.mac_s = 1e-12, rate.unpack_s = 0;
+    for (AttentionRate& rate : machine.teams[0].attention) rate.mac_s = 1e-12, rate.unpack_s = rate.each_s = 0;
     const OpTime measured = PriceOf(machine, model, step, Role::kAttention, {.threads = 1});
     EXPECT_NEAR(measured.compute_s, static_cast<double>(cost.flops.value()) / 4 * 1e-12, 1e-18);
     EXPECT_NEAR(measured.memory_s, static_cast<double>(cost.kv_read.value()) / 4e9, 1e-12);
@@ -224,7 +238,16 @@ TEST(OpTimeTest, ACacheThatMemoryDoesNotHoldComesOverTheLink) {
                    1000 * 1024.0 / 4 / 500e6);
 }
 
-TEST(OpTimeTest, AStepIsTheSumOfItsOperatorsAndGroups) {
+// A group of operators is a phase; rounding several rows for its products is one more. SmolLM2-135M: an
+// embedding, 30 layers of four groups with products and one without, and the head.
+TEST(OpTimeTest, SeveralRowsAreRoundedInPhasesOfTheirOwn) {
+  const Model model = ModelOf("smollm2-135m", "Q8_0");
+  EXPECT_EQ(PhasesOf(StepOf(model, {{.rows = 1, .logit_rows = 1}})), 1u + 30 * 5 + 1);
+  EXPECT_EQ(PhasesOf(StepOf(model, {{.rows = 4, .logit_rows = 4}})), 1u + 30 * 9 + 2);
+  EXPECT_EQ(PhasesOf(StepOf(model, {{.rows = 128, .logit_rows = 1}})), 1u + 30 * 9 + 1);
+}
+
+TEST(OpTimeTest, AStepIsTheSumOfItsOperatorsAndPhases) {
   const Model model = ModelOf("smollm2-135m", "Q8_0");
   const Step step = StepOf(model, {{.rows = 7, .kv_len = 3, .logit_rows = 2}, {.rows = 1, .logit_rows = 1}});
   const StepTime time = PriceStep(OpPricer(MeasuredMachine(), model, {.threads = 1}), step);
@@ -233,7 +256,7 @@ TEST(OpTimeTest, AStepIsTheSumOfItsOperatorsAndGroups) {
   for (const OpTime& op : time.ops) ops += op.seconds();
   for (const OpTime& role : time.by_role) roles += role.seconds();
   EXPECT_NEAR(ops, roles, 1e-12 * ops);
-  EXPECT_NEAR(time.total.seconds(), ops + static_cast<double>(step.groups.size()) * 5e-6 + 30e-6, 1e-12);
+  EXPECT_NEAR(time.total.seconds(), ops + PhasesOf(step) * 5e-6 + 30e-6, 1e-12);
 }
 
 // Equal sequences are priced once, different ones each: attention of a batch is that of its sequences.

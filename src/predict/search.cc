@@ -2,25 +2,42 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "base/error.h"
 
 namespace edgewise {
 namespace {
 
-// Figures within a thousandth are taken for equal, far below what any prediction is worth: by
-// steps, so that equality is transitive.
-long long Step(double figure) { return std::llround(std::log(std::max(figure, 1e-30)) * 1e3); }
-
-// Negative: a is smaller; 0: they are equal.
-int Compare(double a, double b) {
-  const long long i = Step(a), j = Step(b);
-  return i < j ? -1 : i > j;
+// Figures that differ by less than a share are equal: by steps of it, so that equality is transitive.
+long long Grade(double figure, double share) {
+  return std::llround(std::log(std::clamp(figure, 1e-30, 1e30)) / share);
 }
+constexpr double kSame = 1e-3;      // far below what any prediction is worth
+constexpr double kRounding = 1e-9;  // differences that are none
 
 int Techniques(const Configuration& c) {
   return (c.window != 0) + (c.usage.cached_prefix != 0) + (c.usage.draft_tokens != 0);
+}
+
+// Smaller is better, the first that differs decides.
+using Rank = std::array<long long, 7>;
+Rank RankOf(const Candidate& candidate) {
+  const Figures& f = candidate.figures;
+  return {Grade(f.perplexity, kSame),        -static_cast<long long>(candidate.configuration.usage.positions()),
+          -Grade(f.tok_s, kSame),            -Grade(f.throughput_tok_s, kSame),
+          Grade(f.ttft_s, kSame),            Grade(f.memory_bytes, kSame),
+          Techniques(candidate.configuration)};
+}
+
+// In order of their ranks, those of equal ones as they were.
+std::vector<Candidate> Sorted(std::vector<Candidate> candidates) {
+  std::vector<std::pair<Rank, size_t>> order;
+  for (const Candidate& candidate : candidates) order.emplace_back(RankOf(candidate), order.size());
+  std::ranges::sort(order);
+  std::vector<Candidate> sorted;
+  sorted.reserve(order.size());
+  for (const auto& [rank, at] : order) sorted.push_back(std::move(candidates[at]));
+  return sorted;
 }
 
 Limits WithDeviceMemory(const Device& device, Limits limits) {
@@ -41,56 +58,85 @@ Limits WithDeviceMemory(const Device& device, Limits limits) {
   return limits;
 }
 
-// Without its time: whether it can keep the limits at all.
-bool MayKeep(Evaluator& evaluator, const Device& device, const Configuration& c, const Limits& limits) {
-  const Figures figures = evaluator.WithoutTime(c);
-  for (const LimitKind kind : {LimitKind::kMemory, LimitKind::kLoss}) {
-    if (limits[kind] && Miss(figures, kind, *limits[kind]) > 1) return false;
+// By what factors a configuration misses its limits; below 1 where it keeps one.
+using Misses = std::array<double, kLimitKinds>;
+
+Misses MissesOf(const Figures& figures, const Limits& limits) {
+  Misses misses{};
+  for (size_t i = 0; i < kLimitKinds; ++i) {
+    const auto kind = static_cast<LimitKind>(i);
+    if (limits[kind]) misses[i] = Miss(figures, kind, *limits[kind]);
   }
-  const auto& tok_s = limits[LimitKind::kTokS];
-  return !tok_s || evaluator.MostTokensPerSecond(device, c) >= *tok_s;
+  return misses;
+}
+
+// What is known before its time is computed: of memory and quality all, of speed the least that is missed.
+Misses LeastMisses(Evaluator& evaluator, const Device& device, const Configuration& c, const Limits& limits) {
+  const Figures& figures = evaluator.WithoutTime(c);
+  Misses misses{};
+  for (const LimitKind kind : {LimitKind::kMemory, LimitKind::kLoss}) {
+    if (limits[kind]) misses[static_cast<size_t>(kind)] = Miss(figures, kind, *limits[kind]);
+  }
+  if (const auto& tok_s = limits[LimitKind::kTokS]) {
+    misses[static_cast<size_t>(LimitKind::kTokS)] = *tok_s / evaluator.MostTokensPerSecond(device, c);
+  }
+  return misses;
+}
+
+double Worst(const Misses& misses) { return *std::ranges::max_element(misses); }
+LimitKind WorstKind(const Misses& misses) {
+  return static_cast<LimitKind>(std::ranges::max_element(misses) - misses.begin());
 }
 
 // Nothing keeps the limits: which one is to blame, and how near one gets.
-void Explain(Evaluator& evaluator, const Device& device, const std::vector<Configuration>& all,
-             const Limits& limits, SearchAnswer& answer) {
-  std::array<std::optional<Relaxation>, kLimitKinds> relaxed;
-  double least_worst = std::numeric_limits<double>::infinity();
-  LimitKind worst_of_nearest = LimitKind::kMemory;
-  for (const Configuration& c : all) {
-    const Candidate candidate = evaluator.Evaluate(device, c);
-    ++answer.priced;
-    double worst = 0;
-    LimitKind worst_kind = LimitKind::kMemory;
-    int missed = 0;
+class Explainer {
+ public:
+  explicit Explainer(const Limits& limits) : limits_(limits) {}
+
+  // Whether a configuration that misses its limits by so much at least may change the answer.
+  bool MayMatter(const Misses& least) const {
+    const long long worst = Grade(Worst(least), kSame);
+    if (!nearest_ || worst <= nearest_->first.first) return true;
+    const auto missed = std::ranges::count_if(least, [](double miss) { return miss > 1; });
+    if (missed != 1) return missed == 0;
+    const auto& relaxed = relaxed_[static_cast<size_t>(WorstKind(least))];
+    return !relaxed || worst <= relaxed->first.first;
+  }
+
+  void Take(const Candidate& candidate) {
+    const Misses misses = MissesOf(candidate.figures, limits_);
+    const std::pair rank = {Grade(Worst(misses), kSame), RankOf(candidate)};
+    Keep(rank, candidate, nearest_);
+    if (std::ranges::count_if(misses, [](double miss) { return miss > 1; }) == 1) {
+      Keep(rank, candidate, relaxed_[static_cast<size_t>(WorstKind(misses))]);
+    }
+  }
+
+  void Answer(SearchAnswer& answer) const {
     for (size_t i = 0; i < kLimitKinds; ++i) {
+      if (!relaxed_[i]) continue;
       const auto kind = static_cast<LimitKind>(i);
-      if (!limits[kind]) continue;
-      const double miss = Miss(candidate.figures, kind, *limits[kind]);
-      missed += miss > 1;
-      if (miss > worst) {
-        worst = miss;
-        worst_kind = kind;
-      }
+      const Candidate& at = relaxed_[i]->second;
+      answer.relaxations.push_back({kind, *limits_[kind], FigureOf(at.figures, kind), at});
     }
-    if (worst < least_worst) {
-      least_worst = worst;
-      worst_of_nearest = worst_kind;
-      answer.nearest = candidate;
-    }
-    if (missed != 1) continue;
-    std::optional<Relaxation>& r = relaxed[static_cast<size_t>(worst_kind)];
-    const double asked = *limits[worst_kind];
-    if (r && Miss(r->at.figures, worst_kind, asked) <= worst) continue;
-    r = Relaxation{worst_kind, asked, FigureOf(candidate.figures, worst_kind), candidate};
+    std::ranges::sort(answer.relaxations, {},
+                      [](const Relaxation& r) { return Miss(r.at.figures, r.kind, r.asked); });
+    answer.nearest = nearest_->second;
+    answer.tightest = answer.relaxations.empty() ? WorstKind(MissesOf(answer.nearest->figures, limits_))
+                                                 : answer.relaxations.front().kind;
   }
-  for (const auto& r : relaxed) {
-    if (r) answer.relaxations.push_back(*r);
+
+ private:
+  // By what factor it misses, and of those that miss by the same the better.
+  using Ranked = std::optional<std::pair<std::pair<long long, Rank>, Candidate>>;
+  static void Keep(const std::pair<long long, Rank>& rank, const Candidate& candidate, Ranked& best) {
+    if (!best || rank < best->first) best = {rank, candidate};
   }
-  std::ranges::sort(answer.relaxations, {},
-                    [](const Relaxation& r) { return Miss(r.at.figures, r.kind, r.asked); });
-  answer.tightest = answer.relaxations.empty() ? worst_of_nearest : answer.relaxations.front().kind;
-}
+
+  const Limits& limits_;
+  Ranked nearest_;
+  std::array<Ranked, kLimitKinds> relaxed_;  // of those that miss one limit alone
+};
 
 }  // namespace
 
@@ -187,32 +233,25 @@ std::vector<Configuration> Enumerate(std::span<const ModelChoice> models, const 
   return all;
 }
 
-bool RanksBefore(const Candidate& a, const Candidate& b) {
-  const Figures &f = a.figures, &g = b.figures;
-  if (const int order = Compare(f.perplexity, g.perplexity); order != 0) return order < 0;
-  const uint32_t context = a.configuration.usage.positions(), other = b.configuration.usage.positions();
-  if (context != other) return context > other;
-  if (const int order = Compare(f.tok_s, g.tok_s); order != 0) return order > 0;
-  if (const int order = Compare(f.throughput_tok_s, g.throughput_tok_s); order != 0) return order > 0;
-  if (const int order = Compare(f.ttft_s, g.ttft_s); order != 0) return order < 0;
-  if (const int order = Compare(f.memory_bytes, g.memory_bytes); order != 0) return order < 0;
-  return Techniques(a.configuration) < Techniques(b.configuration);
-}
+bool RanksBefore(const Candidate& a, const Candidate& b) { return RankOf(a) < RankOf(b); }
 
 std::vector<Candidate> ParetoFront(const std::vector<Candidate>& candidates) {
-  const auto at_least = [](const Figures& a, const Figures& b) {
-    return a.tok_s >= b.tok_s && a.perplexity <= b.perplexity && a.memory_bytes <= b.memory_bytes &&
-           a.joules_per_token <= b.joules_per_token;
+  using Point = std::array<long long, 4>;  // smaller is better in each
+  const auto at_least = [](const Point& a, const Point& b) {
+    return a[0] <= b[0] && a[1] <= b[1] && a[2] <= b[2] && a[3] <= b[3];
   };
-  std::vector<Candidate> front;
+  std::vector<std::pair<Point, const Candidate*>> front;
   for (const Candidate& candidate : candidates) {
     const Figures& f = candidate.figures;
-    if (std::ranges::any_of(front, [&](const Candidate& other) { return at_least(other.figures, f); }))
-      continue;
-    std::erase_if(front, [&](const Candidate& other) { return at_least(f, other.figures); });
-    front.push_back(candidate);
+    const Point point = {-Grade(f.tok_s, kRounding), Grade(f.perplexity, kRounding),
+                         Grade(f.memory_bytes, kRounding), Grade(f.joules_per_token, kRounding)};
+    if (std::ranges::any_of(front, [&](const auto& other) { return at_least(other.first, point); })) continue;
+    std::erase_if(front, [&](const auto& other) { return at_least(point, other.first); });
+    front.emplace_back(point, &candidate);
   }
-  return front;
+  std::vector<Candidate> points;
+  for (const auto& [point, candidate] : front) points.push_back(*candidate);
+  return points;
 }
 
 SearchAnswer Search(Evaluator& evaluator, const Device& device, const Space& space, const Limits& asked) {
@@ -225,17 +264,31 @@ SearchAnswer Search(Evaluator& evaluator, const Device& device, const Space& spa
   }
   SearchAnswer answer;
   answer.configurations = all.size();
+  std::vector<Candidate> missed;
+  std::vector<std::pair<Misses, const Configuration*>> hopeless;
   for (const Configuration& c : all) {
-    if (!MayKeep(evaluator, device, c, limits)) continue;
-    const Candidate candidate = evaluator.Evaluate(device, c);
+    const Misses least = LeastMisses(evaluator, device, c, limits);
+    if (Worst(least) > 1) {
+      hopeless.emplace_back(least, &c);
+      continue;
+    }
+    Candidate candidate = evaluator.Evaluate(device, c);
     ++answer.priced;
-    if (Keeps(candidate.figures, limits)) answer.ranked.push_back(candidate);
+    (Keeps(candidate.figures, limits) ? answer.ranked : missed).push_back(std::move(candidate));
   }
   if (answer.ranked.empty()) {
-    Explain(evaluator, device, all, limits, answer);
+    Explainer explainer(limits);
+    for (const Candidate& candidate : missed) explainer.Take(candidate);
+    std::ranges::stable_sort(hopeless, {}, [](const auto& one) { return Worst(one.first); });
+    for (const auto& [least, c] : hopeless) {
+      if (!explainer.MayMatter(least)) continue;
+      explainer.Take(evaluator.Evaluate(device, *c));
+      ++answer.priced;
+    }
+    explainer.Answer(answer);
     return answer;
   }
-  std::ranges::stable_sort(answer.ranked, RanksBefore);
+  answer.ranked = Sorted(std::move(answer.ranked));
   answer.front = ParetoFront(answer.ranked);
   return answer;
 }

@@ -36,16 +36,16 @@ inline TeamRate TeamOf(uint32_t threads, double read_bytes_s, double mac_s) {
     team.products.push_back({.type = type, .least_rows = 2, .most_rows = 8, .memory_share = 0.8,
                              .unpack_s = 3 * mac_s, .mac_s = mac_s});
     team.products.push_back({.type = type, .least_rows = 9, .most_rows = 512, .memory_share = 0.7,
-                             .unpack_s = 4 * mac_s, .mac_s = mac_s / 2});
+                             .unpack_s = 4 * mac_s, .mac_s = mac_s / 2, .each_s = 80 * mac_s});
   }
   for (const DType type : {DType::kF16, DType::kQ8_0}) {
-    team.attention.push_back({.type = type, .least_rows = 1, .most_rows = 1, .memory_share = 0.5,
-                              .unpack_s = mac_s, .mac_s = mac_s});
-    team.attention.push_back({.type = type, .least_rows = 2, .most_rows = 512, .memory_share = 0.5,
-                              .unpack_s = mac_s, .mac_s = mac_s / 4});
+    team.attention.push_back({.type = type, .least_rows = 1, .most_rows = 8, .memory_share = 0.5,
+                              .unpack_s = mac_s, .mac_s = mac_s, .each_s = 20 * mac_s});
+    team.attention.push_back({.type = type, .least_rows = 9, .most_rows = 512, .memory_share = 0.5,
+                              .unpack_s = mac_s, .mac_s = mac_s / 4, .each_s = 30 * mac_s});
   }
   team.element_bytes_s = 2 * read_bytes_s;
-  team.group_s = 5e-6;
+  team.phase_s = 5e-6;
   team.step_s = 30e-6;
   return team;
 }
