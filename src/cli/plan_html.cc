@@ -17,7 +17,7 @@ struct RoleSum {
 };
 
 // Operations, bytes and predicted time of a step by role.
-std::array<RoleSum, kRoles> SumByRole(const Model& model, const Usage& usage, const StepTime& time,
+std::array<RoleSum, kRoles> SumByRole(const Model& model, const Usage& usage, const RoleTimes& time,
                                       const Sequence& sequence) {
   Step step;
   BuildStep(model, usage.k_type, usage.v_type, {&sequence, 1}, step);

@@ -117,10 +117,11 @@ Limits WantsOf(const PlanFlags& flags) {
 EnergyOptions EnergyOptionsOf(const PlanFlags& flags) {
   EnergyOptions options;
   if (flags.battery) options.battery = ParseBattery("--battery", *flags.battery);
-  if (flags.clock) options.clock_share = ParseShare("--dvfs", *flags.clock);
   if (flags.duty) options.duty_share = ParseShare("--duty", *flags.duty);
   return options;
 }
+
+double ClockShareOf(const PlanFlags& flags) { return flags.clock ? ParseShare("--dvfs", *flags.clock) : 1; }
 
 Usage UsageOf(const PlanFlags& flags) {
   constexpr uint32_t kMostPositions = 1 << 24;  // as the engine's

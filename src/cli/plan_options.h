@@ -41,13 +41,14 @@ bool IsAny(const Limits& limits);
 // or one twice.
 Limits WantsOf(const PlanFlags& flags);
 
-// How the device is run, and from what.
+// What the device runs from, and for how much of the time.
 struct EnergyOptions {
   std::optional<Battery> battery;
-  double clock_share = 1;  // DVFS
   double duty_share = 1;   // of the time that it works
 };
 EnergyOptions EnergyOptionsOf(const PlanFlags& flags);
+// --dvfs: of the full clock; 1 when not given.
+double ClockShareOf(const PlanFlags& flags);
 
 // -p -n -b --batch -ctk -ctv and the techniques. Checked. Throws Error(kUsage).
 Usage UsageOf(const PlanFlags& flags);

@@ -133,8 +133,8 @@ std::string EnergyText(const PlanView& view) {
   }
   std::string source =
       d.chip ? "the design's energies (model)" : StrCat("model, from: ", WithProvenance(*d.watts));
-  if (view.energy.clock_share != 1) {
-    source += StrCat("; at ", PercentText(view.energy.clock_share), " of the clock, voltage with it");
+  if (d.clock_share != 1) {
+    source += StrCat("; at ", PercentText(d.clock_share), " of the clock, voltage with it");
   }
   table.Add({"while decoding", Number(energy->load_watts, "%.3g W"), source});
   table.Add({"a token", HumanJoules(energy->joules_per_token), ""});
@@ -173,11 +173,8 @@ std::optional<EnergyFigures> EnergyOf(const PlanView& view) {
   if (p.watts <= 0) return std::nullopt;
   const double idle = view.device.idle_watts ? view.device.idle_watts->value : 0;
   EnergyFigures e;
-  // A chip's joules are counted by operation and its clock is in its design: leakage aside they do not
-  // change.
-  e.load_watts =
-      view.device.chip ? p.watts : DvfsWatts(p.watts, std::min(idle, p.watts), view.energy.clock_share);
-  e.joules_per_token = e.load_watts / p.throughput_tok_s;
+  e.load_watts = p.watts;
+  e.joules_per_token = p.joules_per_token;
   e.mean_watts = DutyCycleWatts(e.load_watts, idle, view.energy.duty_share);
   if (view.energy.battery) {
     e.hours = BatteryHours(*view.energy.battery, e.mean_watts);

@@ -1,8 +1,10 @@
 #include "cli/plan_setup.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <set>
+#include <tuple>
 
 #include "base/cpus.h"
 #include "base/error.h"
@@ -39,7 +41,11 @@ std::string RecipeNamed(const std::string& name) {
 }  // namespace
 
 PlanSetup::PlanSetup(const PlanFlags& flags)
-    : flags_(flags), catalog_(NamedDevices()), published_(NamedPublished(catalog_)) {
+    : flags_(flags),
+      threads_(flags.threads ? *flags.threads : static_cast<uint32_t>(DefaultThreads())),
+      clock_share_(ClockShareOf(flags)),
+      catalog_(NamedDevices()),
+      published_(NamedPublished(catalog_)) {
   if (flags.model && flags.shape) {
     throw Error(ErrorCode::kUsage, "give the model once, by name or by --shape");
   }
@@ -74,13 +80,19 @@ PredictOptions PlanSetup::OptionsFor(const Device& device, std::string_view reci
     options.include_load = flags_.cold;
     return options;
   }
-  const auto [at, is_new] = known_options_.try_emplace({device.name, std::string(recipe)});
-  PredictOptions& options = at->second;
-  if (!is_new) return options;
+  const auto value = [](const std::optional<Figure>& figure) { return figure ? figure->value : 0; };
+  const std::array<double, 6> figures = {value(device.f32_ops_s), value(device.f16_ops_s),
+                                         value(device.int8_ops_s), value(device.int4_ops_s),
+                                         value(device.watts),
+                                         device.watts ? static_cast<double>(device.watts->from) : -1};
+  const auto key = std::tie(device.published_as, device.family, device.kind, figures, recipe);
+  if (const auto known = known_options_.find(key); known != known_options_.end()) return known->second;
+  PredictOptions options;
   options.include_load = flags_.cold;
   options.efficiency = EfficiencyFor(device, kPublishedEngine, recipe, published_);
   const Watts watts = WattsFor(device, kPublishedEngine, published_);
   if (device.watts && watts.watts > 0) options.watts_share = watts.watts / device.watts->value;
+  known_options_.emplace(key, options);
   return options;
 }
 
@@ -90,17 +102,13 @@ std::optional<Efficiency> PlanSetup::EfficiencyOn(const Device& device, std::str
 }
 
 MemoryNeed PlanSetup::NeedFor(const Model& model, const Usage& usage) const {
-  return NeedOf(PlanRun(model, usage, Threads(), &model == file_model_.get() ? file_.get() : nullptr));
+  return NeedOf(PlanRun(model, usage, threads_, &model == file_model_.get() ? file_.get() : nullptr));
 }
 
 uint32_t PlanSetup::IndexOf(const std::string& shape) const {
   const auto at = std::ranges::find(models_, shape, &ModelChoice::name);
   EDGEWISE_CHECK(at != models_.end());
   return static_cast<uint32_t>(at - models_.begin());
-}
-
-uint32_t PlanSetup::Threads() const {
-  return flags_.threads ? *flags_.threads : static_cast<uint32_t>(DefaultThreads());
 }
 
 std::string PlanSetup::default_recipe() const {
@@ -119,7 +127,7 @@ Configuration PlanSetup::configuration() const {
 }
 
 Device PlanSetup::DeviceNamed(const std::string& name, std::span<const Configuration> configurations) {
-  if (name != kHost) return catalog_.Find(name);
+  if (name != kHost) return AtClock(catalog_.Find(name), clock_share_);
   std::set<DType> types, kv_types;
   HostRequest request;
   for (const Configuration& c : configurations) {
@@ -133,13 +141,14 @@ Device PlanSetup::DeviceNamed(const std::string& name, std::span<const Configura
   if (flags_.threads) request.threads = {*flags_.threads};
   request.remeasure = flags_.remeasure;
   request.roofs_again = flags_.fresh;
-  return HostDevice(request);
+  return AtClock(HostDevice(request), clock_share_);
 }
 
 std::vector<Device> PlanSetup::AllDevices() const {
   std::vector<Device> devices;
-  for (const std::string& name : catalog_.Names()) devices.push_back(catalog_.Find(name));
-  for (const std::string& name : catalog_.ChipNames()) devices.push_back(catalog_.Find(name));
+  for (const auto& names : {catalog_.Names(), catalog_.ChipNames()}) {
+    for (const std::string& name : names) devices.push_back(AtClock(catalog_.Find(name), clock_share_));
+  }
   return devices;
 }
 
@@ -192,7 +201,7 @@ std::string PlanSetup::FileOf(const Configuration& c) const {
 
 MemoryPlan PlanSetup::MemoryOf(const Configuration& c) {
   const Model& model = evaluator_->ModelFor(c);
-  return PlanRun(model, c.usage, Threads(), &model == file_model_.get() ? file_.get() : nullptr);
+  return PlanRun(model, c.usage, threads_, &model == file_model_.get() ? file_.get() : nullptr);
 }
 
 }  // namespace edgewise

@@ -1,11 +1,13 @@
 // What the flags of `plan` name, found: models, devices, and an evaluator that prices the one on the other.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "cli/plan_options.h"
@@ -37,10 +39,11 @@ class PlanSetup {
   Configuration configuration() const;
   std::string default_recipe() const;  // of the named model: the file's, or --type, or kDefaultRecipe
 
-  // A device by name; host is measured for these configurations (their weight and KV types), if need be.
+  // A device by name, at the clock of --dvfs; host is measured for these configurations (their weight and KV
+  // types), if need be.
   // Throws as DeviceCatalog::Find and HostDevice do.
   Device DeviceNamed(const std::string& name, std::span<const Configuration> configurations);
-  // All but host; chips last.
+  // All but host, at that clock; chips last.
   std::vector<Device> AllDevices() const;
   // Of --device: all their names.
   std::vector<std::string> DeviceNames() const;
@@ -64,17 +67,19 @@ class PlanSetup {
  private:
   void AddFile(const std::string& path);
   PredictOptions OptionsFor(const Device& device, std::string_view recipe);
-  uint32_t Threads() const;  // whose buffers memory is planned for
 
   const PlanFlags flags_;
+  const uint32_t threads_;  // whose buffers memory is planned for
+  const double clock_share_;
   DeviceCatalog catalog_;
   PublishedTable published_;
   std::unique_ptr<Gguf> file_;
   std::unique_ptr<Model> file_model_;
   std::vector<ModelChoice> models_;
   std::optional<uint32_t> named_;
-  std::map<std::pair<std::string, std::string>, PredictOptions>
-      known_options_;  // by device and recipe: fits take time
+  // What options depend on: two devices may have one name, or one device two clocks.
+  using OptionsKey = std::tuple<std::string, std::string, DeviceKind, std::array<double, 6>, std::string>;
+  std::map<OptionsKey, PredictOptions, std::less<>> known_options_;
   std::function<MemoryNeed(const Model&, const Usage&)> memory_;
   std::function<PredictOptions(const Device&, std::string_view)> options_;
   std::unique_ptr<Evaluator> evaluator_;

@@ -84,7 +84,7 @@ PlanView ViewOf(PlanSetup& setup, const Device& device, const Configuration& con
   view.model_file = setup.FileOf(configuration);
   view.parameters = model.parameters();
   view.made_for = model.config().context;
-  view.prediction = setup.evaluator().PredictionOf(AtClock(device, energy.clock_share), configuration);
+  view.prediction = setup.evaluator().PredictionOf(device, configuration);
   view.figures =
       CandidateOf(configuration, setup.evaluator().WithoutTime(configuration), view.prediction).figures;
   view.memory = setup.MemoryOf(configuration);
@@ -101,7 +101,7 @@ int PlanOne(PlanSetup& setup, const PlanFlags& flags) {
   const Configuration configuration = setup.configuration();
   const Device device = setup.DeviceNamed(setup.DeviceNames().front(), {&configuration, 1});
   const PlanView view = ViewOf(setup, device, configuration, energy);
-  const Deployment now = {configuration, AtClock(device, energy.clock_share)};
+  const Deployment now = {configuration, device};
   const ChangeSpace space = ChangesAllowed(setup, flags, now);
   std::vector<Change> changes = ChangesOf(setup.models(), now, space);
   const Candidate candidate = CandidateOf(configuration, view.figures, view.prediction);
@@ -257,10 +257,10 @@ void CheckTogether(const PlanFlags& flags) {
   const auto refuse = [](bool is_so, const char* why) {
     if (is_so) throw Error(ErrorCode::kUsage, why);
   };
-  const bool has_limits = IsAny(LimitsOf(flags)), has_energy = flags.battery || flags.clock || flags.duty;
+  const bool has_limits = IsAny(LimitsOf(flags)), has_energy = flags.battery || flags.duty;
   const int reports = (flags.preset ? 1 : 0) + (flags.table ? 1 : 0) + (flags.rules ? 1 : 0);
   refuse(reports > 1, "--preset, --table and --rules are answers of their own: ask for one");
-  refuse(reports == 1 && (flags.html || has_energy || !flags.want.empty()),
+  refuse(reports == 1 && (flags.html || has_energy || flags.clock || !flags.want.empty()),
          "--preset, --table and --rules take no --html, --want, --battery, --dvfs and --duty");
   const bool has_model = flags.model || flags.shape;
   refuse(flags.table && (has_limits || flags.device), "--table has its own devices and no limits");
@@ -269,7 +269,7 @@ void CheckTogether(const PlanFlags& flags) {
   refuse(has_limits && !flags.want.empty(),
          "--want changes a given configuration, limits search for one: give only one sort");
   refuse(has_limits && has_energy && !flags.rules,
-         "--battery, --dvfs and --duty are of one configuration: leave the limits out");
+         "--battery and --duty are of one configuration: leave the limits out");
 }
 
 int Plan(const PlanFlags& flags) {

@@ -162,6 +162,7 @@ void CheckDevice(const Device& d) {
   CheckText("title", d.title);
   CheckText("summary", d.summary);
   CheckText("family", d.family);
+  CheckText("published_as", d.published_as);
   CheckText("measured", d.measured);
   if (d.chip) {
     CheckDesign(*d.chip);

@@ -97,6 +97,9 @@ struct Device {
   std::string summary;  // remarks, disputes
   DeviceKind kind = DeviceKind::kCpu;
   std::string family;  // a class of devices that behave alike: "arm-cpu", "nvidia", "apple-gpu"
+  // The device of the catalog whose published measurements are this one's too: itself there, "" for a file of
+  // somebody's own that does not say so, whatever its name.
+  std::string published_as;
   uint32_t cores = 0;  // 0: not said
 
   // Operations per second at best, a multiply-add counting twice; absent where the device cannot.
@@ -115,6 +118,8 @@ struct Device {
   // The machine that a program measured: replaces peaks and efficiency factors. Empty else.
   std::vector<TeamRate> teams;
   std::string measured;  // when, on which CPU
+
+  double clock_share = 1;  // of the full clock, at which the watts are (predict/battery.h)
 
   // A simulated chip: its design prices it, nothing above does.
   std::optional<ChipDesign> chip;

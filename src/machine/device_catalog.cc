@@ -2,23 +2,16 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "base/error.h"
 #include "base/nearest.h"
-#include "base/toml.h"
 #include "machine/device_file.h"
 
 namespace edgewise {
 namespace {
 
 bool IsPath(const std::string& text) { return std::filesystem::path(text).extension() == ".toml"; }
-
-// A file of a user may be either: only chips have a base or an array.
-bool IsChipFile(std::string_view text, const std::string& file) {
-  if (text.size() > kMostDeviceFileBytes) return false;
-  const toml::table root = ParseToml(text, file);
-  return root.contains("base") || root.contains("array");
-}
 
 std::string LowerCase(std::string_view text) {
   std::string lower(text);
@@ -47,8 +40,21 @@ Device DeviceCatalog::Find(const std::string& name_or_path) const {
     return DeviceOf(chips_.Find(name_or_path));
   }
   const std::string& path = file.empty() ? name_or_path : file;
-  const std::string text = ReadNamedFile(path, kMostDeviceFileBytes, "device");
-  return IsChipFile(text, path) ? DeviceOf(chips_.Find(path)) : ParseDevice(text, path);
+  if (const auto known = known_.find(path); known != known_.end()) return known->second;
+  return known_.emplace(path, Read(path, file.empty() ? "" : name_or_path)).first->second;
+}
+
+Device DeviceCatalog::Read(const std::string& path, const std::string& name) const {
+  std::optional<Device> device = ParseUnlessChip(ReadNamedFile(path, kMostDeviceFileBytes, "device"), path);
+  if (!device) return DeviceOf(chips_.Find(path));
+  std::string& as = device->published_as;
+  if (as.empty()) {
+    as = name;
+  } else if (files_.PathOf(as).empty()) {
+    throw Error(ErrorCode::kUsage, StrCat(Printable(path, 200), ": published_as: no device is named '",
+                                          Printable(as), "' (edgewise devices lists them)"));
+  }
+  return *std::move(device);
 }
 
 std::string DeviceCatalog::FileOf(const std::string& name_or_path) const {

@@ -1,6 +1,7 @@
 // The devices that have names: files in folders, and every chip of the chip catalog.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,9 @@ class DeviceCatalog {
   DeviceCatalog(std::vector<std::string> folders, ChipCatalog chips)
       : files_(std::move(folders)), chips_(std::move(chips)) {}
 
-  // A device, a chip, or a file of one (*.toml). Throws Error(kNotFound) naming the nearest, and as
-  // ParseDevice and ChipCatalog::Find do.
+  // A device, a chip, or a file of one (*.toml), which is read once. What is found by name has that name's
+  // published rows (Device::published_as). Throws Error(kNotFound) naming the nearest, Error(kUsage) for
+  // published_as that is no name, and as ParseDevice and ChipCatalog::Find do. One thread at a time.
   Device Find(const std::string& name_or_path) const;
   // The file that Find would read; "" when there is none.
   std::string FileOf(const std::string& name_or_path) const;
@@ -26,9 +28,11 @@ class DeviceCatalog {
 
  private:
   [[noreturn]] void RefuseName(std::string_view name) const;
+  Device Read(const std::string& path, const std::string& name) const;
 
   NamedFiles files_;
   ChipCatalog chips_;
+  mutable std::map<std::string, Device> known_;  // by file: a command asks for some of them often
 };
 
 // A chip as a device: one that is priced by its design.

@@ -14,7 +14,8 @@ namespace edgewise {
 namespace {
 
 // What a table of the file may hold.
-const std::vector<std::string> kTexts = {"title", "summary", "kind", "family", "cores", "measured"};
+const std::vector<std::string> kTexts = {"title", "summary",      "kind", "family",
+                                         "cores", "published_as", "measured"};
 const std::vector<std::string> kFigureKeys = {"value", "from", "source", "claimed", "claimed_by", "verdict"};
 const std::vector<std::string> kTeamKeys = {"threads",         "read_bytes_s", "peak_ops_s",
                                             "element_bytes_s", "phase_s",      "step_s",
@@ -34,6 +35,7 @@ class Reader {
     device.title = TextAt(file_, root, "title");
     device.summary = TextAt(file_, root, "summary");
     device.family = TextAt(file_, root, "family");
+    device.published_as = TextAt(file_, root, "published_as");
     device.measured = TextAt(file_, root, "measured");
     device.kind = Named(root, "kind", DeviceKindNamed);
     device.cores = Whole(root, "cores", 0);
@@ -270,12 +272,13 @@ void WriteTeam(std::ostream& out, const TeamRate& team) {
 
 }  // namespace
 
-Device ParseDevice(std::string_view text, const std::string& file) {
+std::optional<Device> ParseUnlessChip(std::string_view text, const std::string& file) {
   if (text.size() > kMostDeviceFileBytes) {
     throw Error(ErrorCode::kLimit, StrCat(Printable(file, 200), ": ", text.size(),
                                           " bytes, but a device file has at most ", kMostDeviceFileBytes));
   }
   const toml::table root = ParseToml(text, file);
+  if (root.contains("base") || root.contains("array")) return std::nullopt;
   Device device = Reader(file).Read(root);
   try {
     CheckDevice(device);
@@ -283,6 +286,11 @@ Device ParseDevice(std::string_view text, const std::string& file) {
     FailAt(file, NodeOf(root, error.message()), error.message());
   }
   return device;
+}
+
+Device ParseDevice(std::string_view text, const std::string& file) {
+  if (auto device = ParseUnlessChip(text, file)) return *std::move(device);
+  throw Error(ErrorCode::kUsage, StrCat(Printable(file, 200), ": this is a chip, as it has a base or an array"));
 }
 
 std::string WriteDevice(const Device& device) {
@@ -293,6 +301,7 @@ std::string WriteDevice(const Device& device) {
   if (!device.summary.empty()) out << "summary = " << QuotedText(device.summary) << "\n";
   out << "kind = \"" << NameOf(device.kind) << "\"\nfamily = " << QuotedText(device.family) << "\n";
   if (device.cores != 0) out << "cores = " << device.cores << "\n";
+  if (!device.published_as.empty()) out << "published_as = " << QuotedText(device.published_as) << "\n";
   if (!device.measured.empty()) out << "measured = " << QuotedText(device.measured) << "\n";
   std::string_view table;
   for (const DeviceField& field : DeviceFields()) {

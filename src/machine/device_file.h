@@ -15,6 +15,7 @@
 // key.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,8 @@ inline constexpr size_t kMostDeviceFileBytes = 256 << 10;
 // Throws Error(kUsage) with file, line, key and reason for anything but a valid device; Error(kLimit) for too
 // long a file. Named after the file.
 Device ParseDevice(std::string_view text, const std::string& file);
+// The same; nullopt for the file of a chip, which alone has a base or an array.
+std::optional<Device> ParseUnlessChip(std::string_view text, const std::string& file);
 // A file that ParseDevice reads back as the same device but for its name. Not of chips. Throws as
 // CheckDevice.
 std::string WriteDevice(const Device& device);

@@ -139,7 +139,7 @@ TEST(DeviceFile, ErrorsNameFileLineKeyAndReason) {
       {"famly = \"x\"", "devices/board.toml:1: unknown key 'famly': did you mean family?"},
       {"watts = 5", "unknown key 'watts': did you mean power.watts?"},
       {"xyzzy = 5",
-       "unknown key 'xyzzy': known are title, summary, kind, family, cores, measured, peak.f32_ops_s"},
+       "unknown key 'xyzzy': known are title, summary, kind, family, cores, published_as, measured, peak.f32_ops_s"},
       {"memory = 5", "devices/board.toml:1: memory must be a table: [memory]"},
       {"[[memory]]\nbytes = 1", "memory must be a table: [memory]"},
       {board + "free_bytes = \"3e9\"",

@@ -35,6 +35,7 @@ Device AtClock(Device device, double clock_share) {
     team.step_s /= clock_share;
   }
   if (device.chip) device.chip->clock_hz *= clock_share;
+  device.clock_share *= clock_share;
   return device;
 }
 

@@ -36,49 +36,71 @@ bool TellLaunches(std::span<const Observation* const> rows) {
 // are tried. Deviant rows pull it less than squares would let them.
 class DecodeFitter {
  public:
-  explicit DecodeFitter(std::span<const Observation* const> rows) : rows_(rows) {
+  explicit DecodeFitter(std::span<const Observation* const> observations) {
+    for (const Observation* o : observations) {
+      rows_.push_back({o->read_s / o->seconds, o->multiply_s / o->seconds, o->ops / o->seconds});
+    }
     // memory_share cannot exceed 1.
-    for (const Observation* row : rows) Try({.read = std::max(1.0, row->seconds / row->read_s)});
-    if (rows[0]->device.kind == DeviceKind::kCpu) {
-      if (rows.size() >= kLeastRows) TryUnpacking();
-    } else if (TellLaunches(rows)) {
+    for (const Row& row : rows_) Try({.read = ReadThrough(row)});
+    if (observations[0]->device.kind == DeviceKind::kCpu) {
+      if (rows_.size() >= kLeastRows) TryUnpacking();
+    } else if (TellLaunches(observations)) {
       TryOverhead();
     }
   }
   const DecodeFit& best() const { return best_; }
 
  private:
+  // What its parts would take at the peaks, of the seconds it took.
+  struct Row {
+    double read, multiply, ops;
+  };
+
+  static double ReadThrough(const Row& row) { return std::max(1.0, 1 / row.read); }
+
   void Try(const DecodeFit& fit) {
     double sum = 0;
-    for (const Observation* row : rows_) {
-      sum += Deviation(TimeOf(fit, *row), row->seconds);
+    for (const Row& row : rows_) {
+      sum += Deviation(std::max(fit.read * row.read, fit.multiply * row.multiply) + fit.op_s * row.ops);
       if (least_ >= 0 && sum >= least_) return;
     }
     least_ = sum, best_ = fit;
   }
 
+  // Of rows that one factor alone takes for longer than they took: no other factor can mend that.
+  double Excess(double factor, double Row::*part) const {
+    double sum = 0;
+    for (const Row& row : rows_) sum += std::max(factor * (row.*part) - 1, 0.0);
+    return sum;
+  }
+
   void TryUnpacking() {
-    for (const Observation* a : rows_) {
-      for (const Observation* b : rows_) {
-        Try({.read = std::max(1.0, a->seconds / a->read_s), .multiply = b->seconds / b->multiply_s});
-      }
+    std::vector<double> multiplies;
+    for (const Row& row : rows_) {
+      const double multiply = 1 / row.multiply;
+      if (Excess(multiply, &Row::multiply) < least_) multiplies.push_back(multiply);
+    }
+    for (const Row& row : rows_) {
+      const double read = ReadThrough(row);
+      if (Excess(read, &Row::read) >= least_) continue;
+      for (const double multiply : multiplies) Try({.read = read, .multiply = multiply});
     }
   }
 
   void TryOverhead() {
-    for (const Observation* a : rows_) {
-      Try({.read = 1, .op_s = std::max(0.0, (a->seconds - a->read_s) / a->ops)});
-      for (const Observation* b : rows_) {
-        const double determinant = a->read_s * b->ops - b->read_s * a->ops;
-        if (a == b || determinant == 0) continue;
-        const double read = (a->seconds * b->ops - b->seconds * a->ops) / determinant;
-        const double op_s = (a->read_s * b->seconds - b->read_s * a->seconds) / determinant;
+    for (const Row& a : rows_) {
+      Try({.read = 1, .op_s = std::max(0.0, (1 - a.read) / a.ops)});
+      for (const Row& b : rows_) {
+        const double determinant = a.read * b.ops - b.read * a.ops;
+        if (&a == &b || determinant == 0) continue;
+        const double read = (b.ops - a.ops) / determinant;
+        const double op_s = (a.read - b.read) / determinant;
         if (read >= 1 && op_s >= 0) Try({.read = read, .op_s = op_s});
       }
     }
   }
 
-  std::span<const Observation* const> rows_;
+  std::vector<Row> rows_;
   double least_ = -1;
   DecodeFit best_;
 };
@@ -151,8 +173,8 @@ std::vector<Group> GroupsFor(const Device& device, std::string_view engine) {
   };
   const std::string alike = StrCat(device.family, cpu && !has_bytes ? " without 8-bit products" : "");
   return {
-      {StrCat(device.name, " x ", engine),
-       [=, &device](const Observation& o) { return o.row.device == device.name && by_engine(o); }},
+      {StrCat(device.published_as, " x ", engine),
+       [=, &device](const Observation& o) { return o.row.device == device.published_as && by_engine(o); }},
       {StrCat(alike, " x ", engine),
        [=](const Observation& o) { return family(o) && arithmetic(o) && by_engine(o); }},
       {alike, [=](const Observation& o) { return family(o) && arithmetic(o); }},
@@ -258,10 +280,7 @@ Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::str
       return e;
     });
   };
-  const std::string key =
-      StrCat(device.name, "|", device.family, "|", NameOf(device.kind), "|", engine, "|", recipe);
-  return table.Remember(
-      key, [&] { return FromGroups(device, engine, RecipeNamed(recipe), table, all, fit_group); });
+  return FromGroups(device, engine, RecipeNamed(recipe), table, all, fit_group);
 }
 
 Efficiency EfficiencyFor(const Device& device, std::string_view engine, std::string_view recipe,

@@ -22,21 +22,28 @@ const Model& Evaluator::ModelFor(const Configuration& c) {
   return *made;
 }
 
-Prediction Evaluator::PredictionOf(const Device& device, const Configuration& c) {
-  PredictOptions options = options_(device, c.recipe);
-  options.threads = c.threads;
-  return Predict(device, ModelFor(c), c.usage, memory_, options);
-}
-
-Figures Evaluator::WithoutTime(const Configuration& c) {
+const Evaluator::Prepared& Evaluator::PreparedFor(const Configuration& c) {
+  if (const auto known = prepared_.find(c); known != prepared_.end()) return known->second;
   const Model& model = ModelFor(c);
   const auto parameters = static_cast<double>(model.parameters());
   const double loss = Together(LossOfWeights(model.config(), parameters, c.recipe).value,
                                LossOfKv(model.config(), parameters, c.usage.k_type, c.usage.v_type).value);
-  return {.memory_bytes = static_cast<double>(memory_(model, c.usage).total()),
-          .loss = loss,
-          .perplexity = RelativePerplexity(parameters, loss)};
+  Prepared prepared = {.figures = {}, .need = memory_(model, c.usage), .steps = StepsOf(model, c.usage)};
+  prepared.figures.memory_bytes = static_cast<double>(prepared.need.total());
+  prepared.figures.loss = loss;
+  prepared.figures.perplexity = RelativePerplexity(parameters, loss);
+  return prepared_.emplace(c, std::move(prepared)).first->second;
 }
+
+Prediction Evaluator::PredictionOf(const Device& device, const Configuration& c) {
+  PredictOptions options = options_(device, c.recipe);
+  options.threads = c.threads;
+  const Model& model = ModelFor(c);
+  const Prepared& prepared = PreparedFor(c);
+  return Predict(device, model, c.usage, prepared.steps, prepared.need, options);
+}
+
+const Figures& Evaluator::WithoutTime(const Configuration& c) { return PreparedFor(c).figures; }
 
 double Evaluator::MostTokensPerSecond(const Device& device, const Configuration& c) {
   if (device.chip || device.host_bytes_s) return std::numeric_limits<double>::infinity();

@@ -33,6 +33,7 @@ struct Configuration {
   Usage usage = {};
   uint32_t window = 0;   // attention to so many last positions; 0: as the model has it
   uint32_t threads = 0;  // of a measured machine; 0: its fastest team
+  friend auto operator<=>(const Configuration&, const Configuration&) = default;
 };
 
 // The figures that people set limits for.
@@ -72,16 +73,25 @@ class Evaluator {
   Prediction PredictionOf(const Device& device, const Configuration& configuration);
   Candidate Evaluate(const Device& device, const Configuration& configuration);
 
-  // The cheap part of Evaluate: memory and quality; the other figures are 0.
-  Figures WithoutTime(const Configuration& configuration);
+  // The part of Evaluate that no device changes: memory and quality; the other figures are 0.
+  const Figures& WithoutTime(const Configuration& configuration);
   // No configuration decodes faster than its weights can be read at the peak of the memory;
   // infinite where the weights' way is not known to be that (chips, links).
   double MostTokensPerSecond(const Device& device, const Configuration& configuration);
 
  private:
+  // What a configuration is on every device.
+  struct Prepared {
+    Figures figures;
+    MemoryNeed need;
+    RequestSteps steps;
+  };
+  const Prepared& PreparedFor(const Configuration& configuration);
+
   std::span<const ModelChoice> models_;
   MemoryOf memory_;
   OptionsOf options_;
+  std::map<Configuration, Prepared> prepared_;
   std::map<std::tuple<uint32_t, std::string, uint32_t>, std::unique_ptr<const Model>> made_;
 };
 

@@ -186,7 +186,10 @@ void OpPricer::ChooseTeams(uint32_t threads) {
 }
 
 OpTime OpPricer::Price(const Op& op, const Step& step) const {
-  const OpCost cost = CostOf(model_, op, step);
+  return Price(op, CostOf(model_, op, step), step);
+}
+
+OpTime OpPricer::Price(const Op& op, const OpCost& cost, const Step& step) const {
   OpTime time;
   if (device_.is_measured()) {
     time = PriceOnTeam(*more_, op, cost, step);

@@ -67,7 +67,10 @@ class OpPricer {
   // Throws Error(kUsage) for attention over a KV type that a measured machine lacks, Error(kLimit) as
   // PriceProduct does.
   OpTime Price(const Op& op, const Step& step) const;
+  // The same for who knows CostOf(op, step) already. Of the step only its sequences are read.
+  OpTime Price(const Op& op, const OpCost& cost, const Step& step) const;
 
+  bool is_chip() const { return device_.chip.has_value(); }
   double phase_s() const;    // what a phase costs besides its operators
   double step_s() const;     // and a step besides its phases
   uint32_t threads() const { return threads_; }  // those priced; 0 where threads do not matter
@@ -93,11 +96,13 @@ class OpPricer {
 // products of several rows have these rounded beforehand, which a single row has every worker do for itself.
 uint32_t PhasesOf(const Step& step);
 
-// Of a whole step: by operator (parallel to step.ops), by role, in total.
-struct StepTime {
-  std::vector<OpTime> ops;
+// Of a whole step, or of several.
+struct RoleTimes {
   std::array<OpTime, kRoles> by_role{};
   OpTime total;  // the sum, and what phases and the step cost besides (kOverhead)
+};
+struct StepTime : RoleTimes {
+  std::vector<OpTime> ops;  // parallel to step.ops
 };
 StepTime PriceStep(const OpPricer& pricer, const Step& step);
 

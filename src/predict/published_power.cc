@@ -48,7 +48,7 @@ Watts OfOwnRows(const Device& device, const std::vector<double>& drawn) {
   for (const double one : drawn) errors.push_back(std::abs(one / watts.watts - 1));
   watts.error = BandOf(std::move(errors));
   watts.rows = static_cast<uint32_t>(drawn.size());
-  watts.from = StrCat(watts.rows, " published rows of ", device.name);
+  watts.from = StrCat(watts.rows, " published rows of ", device.published_as);
   return watts;
 }
 
@@ -99,7 +99,7 @@ Watts WattsFor(const Device& device, std::string_view engine, const PublishedTab
   for (const PublishedEnergy& energy : table.energy()) {
     const Observation& o = table.Find(energy.speed);
     if (energy.where != "wall") continue;
-    if (o.row.device == device.name) own.push_back(energy.watts);
+    if (o.row.device == device.published_as) own.push_back(energy.watts);
     if (!HasRating(o.device)) continue;
     for (Group& group : groups) {
       if (group.has(o)) group.rows.push_back({{o.device.watts->value, energy.watts}, o.row.device});

@@ -2,13 +2,16 @@
 // bound it named. Closed form: no clock, no threads, no weights. docs/prediction.md derives it.
 #pragma once
 
+#include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/function_ref.h"
 #include "machine/device.h"
 #include "model/model.h"
 #include "predict/op_time.h"
+#include "predict/step_classes.h"
 
 namespace edgewise {
 
@@ -30,6 +33,7 @@ struct Usage {
   double draft_s = 0;          // to propose one: 0 for n-grams
 
   uint32_t positions() const { return context == 0 ? prompt + generate : context; }
+  friend auto operator<=>(const Usage&, const Usage&) = default;
 };
 // Throws Error(kUsage) naming what contradicts what (a prefix as long as the prompt, acceptance outside [0,
 // 1], a context smaller than prompt and generation, ...).
@@ -78,8 +82,8 @@ struct Prediction {
   // The parts of the time to the first token.
   double load_s = 0, tokenize_s = 0, prefill_s = 0, first_decode_s = 0;  // first_decode_s: the head
   double ttft_s() const { return load_s + tokenize_s + prefill_s + first_decode_s; }
-  StepTime prefill;              // the sum of its steps (ops are those of the last)
-  StepTime decode;               // a step in the middle of the generation
+  RoleTimes prefill;             // the sum of its steps
+  RoleTimes decode;              // a step in the middle of the generation
   double tokens_per_step = 1;    // of a sequence: above 1 with speculation
   double tpot_s = 0;             // of a sequence, mean over the generation
   double tok_s = 0;              // of a sequence: 1 / tpot_s
@@ -90,7 +94,7 @@ struct Prediction {
   uint32_t threads = 0;          // priced; 0 where they do not matter
   double error = 0;              // relative: kMeasuredError, 0 on a chip, else as Efficiency::error
   std::string efficiency_from;   // "" where no efficiency is assumed: measured machines, chips
-  double watts = 0;              // while decoding; 0 where nobody knows
+  double watts = 0;              // while decoding, at the device's clock; 0 where nobody knows
   double joules_per_token = 0;   // decode, of one token of one sequence
   double request_joules = 0;     // from the prompt to the last token, of all sequences
 };
@@ -103,8 +107,20 @@ struct PredictOptions {
   double tokenize_token_s = 1e-6; // a server's core takes 0.5 (Llama's SPM) to 0.85 us (GPT-2's BPE)
 };
 
-// Throws Error as CheckUsage and OpPricer do. The steps are priced without being walked: 32K tokens of
-// context take less than a millisecond.
+// What a request makes of a model, on whatever device: the steps of the prompt, and that of a token.
+struct RequestSteps {
+  StepClasses last;                  // of the prompt: the only one that wants logits
+  std::optional<StepClasses> chunk;  // those before it, all alike
+  StepClasses decode;
+};
+// Throws Error as CheckUsage does.
+RequestSteps StepsOf(const Model& model, const Usage& usage);
+
+// Throws Error as OpPricer does. The steps are priced without being walked: 32K tokens of context take
+// microseconds. `steps` and `need` are those of this model and usage.
+Prediction Predict(const Device& device, const Model& model, const Usage& usage, const RequestSteps& steps,
+                   const MemoryNeed& need, const PredictOptions& options);
+// The same from the start.
 Prediction Predict(const Device& device, const Model& model, const Usage& usage, MemoryOf memory,
                    const PredictOptions& options);
 

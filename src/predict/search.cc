@@ -9,18 +9,36 @@
 namespace edgewise {
 namespace {
 
-// Figures within a thousandth are taken for equal, far below what any prediction is worth: by
-// steps, so that equality is transitive.
-long long Step(double figure) { return std::llround(std::log(std::max(figure, 1e-30)) * 1e3); }
-
-// Negative: a is smaller; 0: they are equal.
-int Compare(double a, double b) {
-  const long long i = Step(a), j = Step(b);
-  return i < j ? -1 : i > j;
+// Figures that differ by less than a share are equal: by steps of it, so that equality is transitive.
+long long Grade(double figure, double share) {
+  return std::llround(std::log(std::max(figure, 1e-30)) / share);
 }
+constexpr double kSame = 1e-3;      // far below what any prediction is worth
+constexpr double kRounding = 1e-9;  // differences that are none
 
 int Techniques(const Configuration& c) {
   return (c.window != 0) + (c.usage.cached_prefix != 0) + (c.usage.draft_tokens != 0);
+}
+
+// Smaller is better, the first that differs decides.
+using Rank = std::array<long long, 7>;
+Rank RankOf(const Candidate& candidate) {
+  const Figures& f = candidate.figures;
+  return {Grade(f.perplexity, kSame),        -static_cast<long long>(candidate.configuration.usage.positions()),
+          -Grade(f.tok_s, kSame),            -Grade(f.throughput_tok_s, kSame),
+          Grade(f.ttft_s, kSame),            Grade(f.memory_bytes, kSame),
+          Techniques(candidate.configuration)};
+}
+
+// In order of their ranks, those of equal ones as they were.
+std::vector<Candidate> Sorted(std::vector<Candidate> candidates) {
+  std::vector<std::pair<Rank, size_t>> order;
+  for (const Candidate& candidate : candidates) order.emplace_back(RankOf(candidate), order.size());
+  std::ranges::sort(order);
+  std::vector<Candidate> sorted;
+  sorted.reserve(order.size());
+  for (const auto& [rank, at] : order) sorted.push_back(std::move(candidates[at]));
+  return sorted;
 }
 
 Limits WithDeviceMemory(const Device& device, Limits limits) {
@@ -54,8 +72,8 @@ bool MayKeep(Evaluator& evaluator, const Device& device, const Configuration& c,
 // Nothing keeps the limits: which one is to blame, and how near one gets.
 void Explain(Evaluator& evaluator, const Device& device, const std::vector<Configuration>& all,
              const Limits& limits, SearchAnswer& answer) {
-  std::array<std::optional<Relaxation>, kLimitKinds> relaxed;
-  double least_worst = std::numeric_limits<double>::infinity();
+  std::array<std::pair<std::pair<long long, Rank>, std::optional<Relaxation>>, kLimitKinds> relaxed;
+  std::optional<std::pair<long long, Rank>> nearest;  // of those that are equally near the best
   LimitKind worst_of_nearest = LimitKind::kMemory;
   for (const Configuration& c : all) {
     const Candidate candidate = evaluator.Evaluate(device, c);
@@ -73,18 +91,19 @@ void Explain(Evaluator& evaluator, const Device& device, const std::vector<Confi
         worst_kind = kind;
       }
     }
-    if (worst < least_worst) {
-      least_worst = worst;
+    const std::pair at = {Grade(worst, kSame), RankOf(candidate)};
+    if (!nearest || at < *nearest) {
+      nearest = at;
       worst_of_nearest = worst_kind;
       answer.nearest = candidate;
     }
     if (missed != 1) continue;
-    std::optional<Relaxation>& r = relaxed[static_cast<size_t>(worst_kind)];
-    const double asked = *limits[worst_kind];
-    if (r && Miss(r->at.figures, worst_kind, asked) <= worst) continue;
-    r = Relaxation{worst_kind, asked, FigureOf(candidate.figures, worst_kind), candidate};
+    auto& [least, r] = relaxed[static_cast<size_t>(worst_kind)];
+    if (r && !(at < least)) continue;
+    least = at;
+    r = Relaxation{worst_kind, *limits[worst_kind], FigureOf(candidate.figures, worst_kind), candidate};
   }
-  for (const auto& r : relaxed) {
+  for (const auto& [least, r] : relaxed) {
     if (r) answer.relaxations.push_back(*r);
   }
   std::ranges::sort(answer.relaxations, {},
@@ -187,32 +206,25 @@ std::vector<Configuration> Enumerate(std::span<const ModelChoice> models, const 
   return all;
 }
 
-bool RanksBefore(const Candidate& a, const Candidate& b) {
-  const Figures &f = a.figures, &g = b.figures;
-  if (const int order = Compare(f.perplexity, g.perplexity); order != 0) return order < 0;
-  const uint32_t context = a.configuration.usage.positions(), other = b.configuration.usage.positions();
-  if (context != other) return context > other;
-  if (const int order = Compare(f.tok_s, g.tok_s); order != 0) return order > 0;
-  if (const int order = Compare(f.throughput_tok_s, g.throughput_tok_s); order != 0) return order > 0;
-  if (const int order = Compare(f.ttft_s, g.ttft_s); order != 0) return order < 0;
-  if (const int order = Compare(f.memory_bytes, g.memory_bytes); order != 0) return order < 0;
-  return Techniques(a.configuration) < Techniques(b.configuration);
-}
+bool RanksBefore(const Candidate& a, const Candidate& b) { return RankOf(a) < RankOf(b); }
 
 std::vector<Candidate> ParetoFront(const std::vector<Candidate>& candidates) {
-  const auto at_least = [](const Figures& a, const Figures& b) {
-    return a.tok_s >= b.tok_s && a.perplexity <= b.perplexity && a.memory_bytes <= b.memory_bytes &&
-           a.joules_per_token <= b.joules_per_token;
+  using Point = std::array<long long, 4>;  // smaller is better in each
+  const auto at_least = [](const Point& a, const Point& b) {
+    return a[0] <= b[0] && a[1] <= b[1] && a[2] <= b[2] && a[3] <= b[3];
   };
-  std::vector<Candidate> front;
+  std::vector<std::pair<Point, const Candidate*>> front;
   for (const Candidate& candidate : candidates) {
     const Figures& f = candidate.figures;
-    if (std::ranges::any_of(front, [&](const Candidate& other) { return at_least(other.figures, f); }))
-      continue;
-    std::erase_if(front, [&](const Candidate& other) { return at_least(f, other.figures); });
-    front.push_back(candidate);
+    const Point point = {-Grade(f.tok_s, kRounding), Grade(f.perplexity, kRounding),
+                         Grade(f.memory_bytes, kRounding), Grade(f.joules_per_token, kRounding)};
+    if (std::ranges::any_of(front, [&](const auto& other) { return at_least(other.first, point); })) continue;
+    std::erase_if(front, [&](const auto& other) { return at_least(point, other.first); });
+    front.emplace_back(point, &candidate);
   }
-  return front;
+  std::vector<Candidate> points;
+  for (const auto& [point, candidate] : front) points.push_back(*candidate);
+  return points;
 }
 
 SearchAnswer Search(Evaluator& evaluator, const Device& device, const Space& space, const Limits& asked) {
@@ -235,7 +247,7 @@ SearchAnswer Search(Evaluator& evaluator, const Device& device, const Space& spa
     Explain(evaluator, device, all, limits, answer);
     return answer;
   }
-  std::ranges::stable_sort(answer.ranked, RanksBefore);
+  answer.ranked = Sorted(std::move(answer.ranked));
   answer.front = ParetoFront(answer.ranked);
   return answer;
 }

@@ -10,7 +10,8 @@
 namespace edgewise {
 
 // Relative, the same for twice and half: 1 for both.
-inline double Deviation(double a, double b) { return std::max(a / b, b / a) - 1; }
+inline double Deviation(double ratio) { return std::max(ratio, 1 / ratio) - 1; }
+inline double Deviation(double a, double b) { return Deviation(a / b); }
 
 // By linear interpolation between the two values around it. Requires a value.
 inline double Quantile(std::vector<double> values, double share) {

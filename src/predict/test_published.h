@@ -29,7 +29,7 @@ inline Figure FigureOf(double value) {
 inline Device TestBoard(const std::string& name) {
   if (name == "nobody") throw Error(ErrorCode::kNotFound, "no device is called nobody");
   Device device;
-  device.name = name;
+  device.name = device.published_as = name;
   device.kind = name.starts_with("gpu") ? DeviceKind::kGpu : DeviceKind::kCpu;
   device.family = name.starts_with("gpu") ? "cards" : "boards";
   device.cores = name.starts_with("gpu") ? 0 : 4;
