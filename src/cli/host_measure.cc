@@ -40,8 +40,8 @@ ModelConfig ProductConfig(uint32_t layers) {
   return config;
 }
 
-// A layer of 1.4 million weights: up to 8 bits each they stay in a core's second cache of 2 MiB. Its sums are of
-// 1024 and of 256 weights, which tells what an output costs besides them.
+// A layer of 1.4 million weights: up to 8 bits each they stay in a core's second cache of 2 MiB. Its sums are
+// of 1024 and of 256 weights, which tells what an output costs besides them.
 ModelConfig CachedConfig() {
   ModelConfig config = ProductConfig(1);
   config.width = 1024, config.ffn = 256, config.heads = 4, config.kv_heads = 1;

@@ -44,7 +44,8 @@ Device MeasuredMachine() {
     TeamRate team;
     team.threads = threads;
     team.read_bytes_s = {threads * 12.8e9 / 3, Provenance::kMeasured, "512 MB", {}, "", ""};
-    team.products = {{DType::kQ4_K, 1, 1, 0.93, 1e-11 / 3, 2e-11, 0}, {DType::kQ4_K, 2, 8, 1, 0, 3e-11, 2e-9}};
+    team.products = {{DType::kQ4_K, 1, 1, 0.93, 1e-11 / 3, 2e-11, 0},
+                     {DType::kQ4_K, 2, 8, 1, 0, 3e-11, 2e-9}};
     team.attention = {{DType::kF16, 1, 512, 0.5, 1e-11, 1e-10, 5e-6}};
     team.element_bytes_s = 5e9;
     team.peak_ops_s = 9e11;
