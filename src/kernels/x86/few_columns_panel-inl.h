@@ -5,10 +5,10 @@
 // 8 rows and a block the panel's stores. With panels of 4 blocks slower than without any; 8 are like 16.
 //
 // Memory is asked for while tiles are multiplied. Asked for while a panel is filled, which is a third to a
-// fifth of the time, it was waited for. Q4_0 in nanoseconds for 8 rows and a block, alone on a core of 2.8
-// GHz, 4 and 8 columns: from memory 17.0 and 26.4 then, 14.9 and 24.1 now. From L2 13.3 and 22.3, where 20
-// instructions a column and 33 to fill the panel take three ports 13.5 and 23: the rest is arithmetic. No
-// gain: scales collected by way of memory, tiles of 4 columns.
+// fifth of the time, it was waited for. Q4_0 in nanoseconds for 8 rows and a block, one thread in a quiet
+// minute, 4 and 8 columns: from memory 17.0 and 26.4 then, 14.9 and 24.1 now. From L2 13.3 and 22.3, 41 and
+// 68 cycles at the 3.05 GHz that the fastest kernel needs, where 20 instructions a column and 33 to fill the
+// panel take three ports 38 and 64. No gain: scales collected by way of memory, tiles of 4 columns.
 //
 // Signed codes stay with few_columns-inl.h. With a panel of four variants (paired_panel-inl.h) and columns
 // prepared once for all rows, 8 columns of Q8_0 take the same 36.8 ns, 4 columns 23 to 27 instead of 21: less
