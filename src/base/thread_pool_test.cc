@@ -1,10 +1,13 @@
 #include "base/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <pthread.h>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 #include "base/cpus.h"
@@ -176,6 +179,29 @@ TEST_P(ThreadPoolTest, TheCallerSeesResultsAfterRun) {
     });
     ASSERT_EQ(out[0] + out[63], 2 * job + 63);
   }
+}
+
+// Where the kernel puts a worker beside another of the team, it leaves before it takes work: who goes to a core
+// has its own mask of CPUs again, which tells that it went.
+TEST(ThreadPoolLoadTest, AWorkerLeavesTheCoreOfAnother) {
+  const std::vector<int> cpus = CpusByCore();
+  if (cpus.size() < 2) GTEST_SKIP() << "one CPU";
+  ThreadPool pool(2);
+  const PinnedHere caller(cpus[0]);
+  std::array<std::atomic<int>, 3> arrived{};
+  size_t allowed = 0;
+  pool.Run([&](Worker& worker) {
+    for (int phase = 0; phase < 3; ++phase) {
+      std::atomic<int>& came = arrived[static_cast<size_t>(phase)];
+      worker.ForChunks(2, 1, [&](uint32_t, uint32_t) {
+        for (++came; came < 2;) std::this_thread::yield();  // each has one
+        if (worker.index() == 0) return;
+        if (phase < 2) PinTo(pthread_self(), cpus[phase == 0 ? 1 : 0]);
+        if (phase == 2) allowed = CpusByCore().size();
+      });
+    }
+  });
+  EXPECT_EQ(allowed, cpus.size());
 }
 
 // Four times as many workers as the smallest machine has cores: a team that only spins would need a

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/atomic_file.h"
+#include "base/error.h"
 #include "base/strings.h"
 
 namespace edgewise {
@@ -181,6 +182,10 @@ std::string PlotFrame::Grid(const PlotAxis& x, const PlotAxis& y, std::string_vi
 }
 
 void WriteHtml(const std::string& path, const std::string& html) {
+  if (path == "-") {
+    throw Error(ErrorCode::kUsage,
+                "--html -: a page goes into a file, as standard output has the text or --json: name one");
+  }
   AtomicFile file(path);
   file.Write(html);
   file.Commit();

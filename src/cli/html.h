@@ -12,7 +12,7 @@ namespace edgewise {
 // and the table row with the same data-row lights up.
 std::string Page(std::string_view title, std::string_view body);
 
-// Whole or not at all. Throws Error(kIo).
+// Whole or not at all. Throws Error(kIo), Error(kUsage) for "-".
 void WriteHtml(const std::string& path, const std::string& html);
 
 // Logarithmic over positive values, linear else.

@@ -35,8 +35,6 @@ std::string LimitsText(const Limits& limits) {
   return Joined(texts, ", ");
 }
 
-std::string LossText(double loss) { return loss < 5e-5 ? "none" : PercentText(loss); }
-
 std::string FitText(const Candidate& candidate) { return candidate.resident_share < 1 ? "pages" : ""; }
 
 void AddChange(Table& table, const Candidate& now, const Advised& one) {
@@ -107,7 +105,7 @@ void AddCandidate(Table& table, std::span<const ModelChoice> models, const Candi
   const Figures& f = candidate.figures;
   table.Add({models[c.model].name, ConfigurationText(c), RateText(f.tok_s), HumanSeconds(f.ttft_s),
              GigabyteText(f.memory_bytes), f.watts > 0 ? Number(f.watts, "%.3g") : "?", LossText(f.loss),
-             Number(f.perplexity, "%.3f")});
+             PerplexityText(f.perplexity)});
 }
 
 constexpr const char* kPerplexityNote =
@@ -175,13 +173,22 @@ std::vector<const Advised*> Selected(const Candidate& now, std::span<const Advis
   return selected;
 }
 
+std::string PerplexityText(double perplexity) {
+  return std::isinf(perplexity) ? "?" : Number(perplexity, "%.3f");
+}
+
+std::string LossText(double loss) {
+  if (std::isinf(loss)) return "unknown";
+  return loss < 5e-5 ? "none" : PercentText(loss);
+}
+
 std::string FigureText(LimitKind kind, double value) {
   switch (kind) {
     case LimitKind::kMemory: return GigabyteText(value);
     case LimitKind::kTtft: return HumanSeconds(value);
     case LimitKind::kTokS: return RateText(value) + " tok/s";
     case LimitKind::kWatts: return Number(value, "%.3g W");
-    case LimitKind::kLoss: return PercentText(value);
+    case LimitKind::kLoss: return LossText(value);
   }
   return "";
 }

@@ -81,7 +81,7 @@ Report PlanReport(const PlanView& view, const Model& model, const Candidate& now
   report.tiles = {{RateText(p.tok_s) + " tok/s", "decode"},
                   {HumanSeconds(p.ttft_s()), StrCat("first token, prompt of ", u.prompt)},
                   {GigabyteText(static_cast<double>(p.memory.need.total())), "memory"},
-                  {PercentText(view.figures.loss), "perplexity lost to number formats"}};
+                  {LossText(view.figures.loss), "perplexity lost to number formats or a window"}};
   if (const auto energy = EnergyOf(view))
     report.tiles.push_back({HumanJoules(energy->joules_per_token), "a token (model)"});
   const Sequence decode = {
@@ -108,7 +108,7 @@ Report PlanReport(const PlanView& view, const Model& model, const Candidate& now
   for (const Advised* one : Selected(now, advised)) {
     const Figures& f = one->after.figures;
     changes.rows.push_back({one->what.front(), RateText(f.tok_s), HumanSeconds(f.ttft_s),
-                            GigabyteText(f.memory_bytes), PercentText(f.loss)});
+                            GigabyteText(f.memory_bytes), LossText(f.loss)});
   }
   if (!changes.rows.empty()) report.tables.push_back(std::move(changes));
   report.note = BasisText(view);

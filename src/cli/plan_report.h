@@ -65,6 +65,10 @@ std::string SearchText(std::span<const ModelChoice> models, const Device& device
 Json SearchJson(std::span<const ModelChoice> models, const Device& device, const Limits& limits,
                 const SearchAnswer& answer);
 
+// "1.2%", "none", "unknown"
+std::string LossText(double loss);
+// Relative: "1.025", "?"
+std::string PerplexityText(double perplexity);
 // "4.00 GB", "5 tok/s"
 std::string FigureText(LimitKind kind, double value);
 

@@ -17,6 +17,7 @@
 #include "cli/quantity.h"
 #include "predict/efficiency.h"
 #include "predict/published_power.h"
+#include "quant/codec.h"
 #include "quant/recipe.h"
 
 namespace edgewise {
@@ -30,6 +31,15 @@ bool LooksLikeFile(const std::string& name) {
   std::error_code error;
   return name.ends_with(".gguf") || name.find('/') != std::string::npos ||
          std::filesystem::is_regular_file(name, error);
+}
+
+// Of Llama 3's files: what its lowest frequencies are divided by; 0 of others.
+float RopeFactorOf(const Model& model) {
+  if (model.rope_factors() == TensorId::kNone) return 0;
+  const Weight& factors = model.weight(model.rope_factors());
+  std::vector<float> values(factors.k);
+  DecodeRow(factors.type, {factors.data, factors.bytes()}, values);
+  return *std::ranges::max_element(values);
 }
 
 std::string RecipeNamed(const std::string& name) {
@@ -68,7 +78,9 @@ PlanSetup::PlanSetup(const PlanFlags& flags)
 void PlanSetup::AddFile(const std::string& path) {
   file_ = std::make_unique<Gguf>(Gguf::Open(path));
   file_model_ = std::make_unique<Model>(Model::FromGguf(*file_));
-  ModelShape shape = {.config = file_model_->config(), .tied_output = file_model_->tied_output()};
+  const ModelShape shape = {.config = file_model_->config(),
+                            .tied_output = file_model_->tied_output(),
+                            .llama3_rope_factor = RopeFactorOf(*file_model_)};
   std::string name = std::filesystem::path(path).filename().string();
   models_.push_back({std::move(name), shape, file_model_.get(), WeightTypeOf(*file_, *file_model_)});
   named_ = static_cast<uint32_t>(models_.size() - 1);
@@ -81,19 +93,30 @@ PredictOptions PlanSetup::OptionsFor(const Device& device, std::string_view reci
     return options;
   }
   const auto value = [](const std::optional<Figure>& figure) { return figure ? figure->value : 0; };
-  const std::array<double, 6> figures = {value(device.f32_ops_s), value(device.f16_ops_s),
-                                         value(device.int8_ops_s), value(device.int4_ops_s),
-                                         value(device.watts),
-                                         device.watts ? static_cast<double>(device.watts->from) : -1};
-  const auto key = std::tie(device.published_as, device.family, device.kind, figures, recipe);
-  if (const auto known = known_options_.find(key); known != known_options_.end()) return known->second;
+  const std::array<double, 6> figures = {
+      value(device.f32_ops_s),  value(device.f16_ops_s),
+      value(device.int8_ops_s), value(device.int4_ops_s),
+      value(device.watts),      device.watts ? static_cast<double>(device.watts->from) : -1};
+  const auto key = std::tie(device.published_as, device.family, device.kind, figures);
   PredictOptions options;
   options.include_load = flags_.cold;
+  {
+    const std::lock_guard lock(options_mutex_);
+    auto known = known_options_.find(key);
+    if (known == known_options_.end()) {
+      double watts_share = 1;
+      const Watts watts = WattsFor(device, kPublishedEngine, published_);
+      if (device.watts && watts.watts > 0) watts_share = watts.watts / device.watts->value;
+      known = known_options_.emplace(key, DeviceOptions{watts_share, {}}).first;
+    }
+    const auto& [watts_share, by_recipe] = known->second;
+    if (const auto found = by_recipe.find(recipe); found != by_recipe.end()) return found->second;
+    options.watts_share = watts_share;
+  }
+  // Takes long, and two threads seldom ask for the same.
   options.efficiency = EfficiencyFor(device, kPublishedEngine, recipe, published_);
-  const Watts watts = WattsFor(device, kPublishedEngine, published_);
-  if (device.watts && watts.watts > 0) options.watts_share = watts.watts / device.watts->value;
-  known_options_.emplace(key, options);
-  return options;
+  const std::lock_guard lock(options_mutex_);
+  return known_options_.find(key)->second.by_recipe.emplace(recipe, std::move(options)).first->second;
 }
 
 std::optional<Efficiency> PlanSetup::EfficiencyOn(const Device& device, std::string_view recipe) {

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -30,6 +31,8 @@ class PlanSetup {
   PlanSetup(const PlanSetup&) = delete;
 
   Evaluator& evaluator() { return *evaluator_; }
+  // Another one, for another thread. The setup must outlive it.
+  Evaluator NewEvaluator() const { return Evaluator(models_, memory_, options_); }
   std::span<const ModelChoice> models() const { return models_; }
   // The one that was named; nullopt where limits choose among all.
   std::optional<uint32_t> named_model() const { return named_; }
@@ -78,8 +81,13 @@ class PlanSetup {
   std::vector<ModelChoice> models_;
   std::optional<uint32_t> named_;
   // What options depend on: two devices may have one name, or one device two clocks.
-  using OptionsKey = std::tuple<std::string, std::string, DeviceKind, std::array<double, 6>, std::string>;
-  std::map<OptionsKey, PredictOptions, std::less<>> known_options_;
+  using DeviceKey = std::tuple<std::string, std::string, DeviceKind, std::array<double, 6>>;
+  struct DeviceOptions {
+    double watts_share;
+    std::map<std::string, PredictOptions, std::less<>> by_recipe;
+  };
+  std::mutex options_mutex_;
+  std::map<DeviceKey, DeviceOptions, std::less<>> known_options_;
   std::function<MemoryNeed(const Model&, const Usage&)> memory_;
   std::function<PredictOptions(const Device&, std::string_view)> options_;
   std::unique_ptr<Evaluator> evaluator_;

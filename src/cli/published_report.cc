@@ -187,14 +187,14 @@ void PrintJson(const SpeedScores& speeds, const EnergyScores& energy) {
 
 PublishedTable NamedPublished(const DeviceCatalog& devices) {
   for (const std::string& folder : FoldersOf("devices", "EDGEWISE_DEVICES")) {
-    const std::string speeds = folder + "/published.csv", energy = folder + "/energy.csv";
+    const std::string speeds = folder + "/" + kPublishedSpeedsFile, energy = folder + "/energy.csv";
     if (!std::filesystem::exists(speeds)) continue;
     std::vector<PublishedSpeed> speed_rows = ParsePublishedSpeeds(TextOf(speeds), speeds);
     std::vector<PublishedEnergy> energy_rows = ParsePublishedEnergy(TextOf(energy), energy);
-    std::map<std::string, Device> known;  // hundreds of rows, tens of devices
     const auto device_of = [&](const std::string& name) {
-      const auto found = known.find(name);
-      return found != known.end() ? found->second : known.emplace(name, devices.Find(name)).first->second;
+      // Another folder may have another device of this name.
+      const std::string beside = StrCat(folder, "/", name, ".toml");
+      return devices.Find(std::filesystem::exists(beside) ? beside : name);
     };
     return PublishedTable(std::move(speed_rows), speeds, std::move(energy_rows), energy, device_of);
   }

@@ -1,10 +1,13 @@
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/cpus.h"
 #include "base/error.h"
 #include "cli/console.h"
 #include "cli/html.h"
@@ -214,23 +217,56 @@ int PlanSearch(PlanSetup& setup, const PlanFlags& flags, const std::string& name
   return 0;
 }
 
+// A search on one of several devices.
+struct DeviceSearch {
+  Device device;
+  Limits limits;
+  Space space;
+  std::optional<SearchAnswer> answer;  // none where the limits cannot be judged
+};
+
+// Carries all out, each thread with an evaluator of its own.
+void SearchAll(PlanSetup& setup, std::vector<DeviceSearch>& searches) {
+  std::atomic<size_t> next = 0;
+  const auto work = [&] {
+    Evaluator evaluator = setup.NewEvaluator();
+    for (size_t i = next++; i < searches.size(); i = next++) {
+      DeviceSearch& one = searches[i];
+      if (one.limits[LimitKind::kWatts] && !one.device.watts && !one.device.chip) continue;
+      one.answer = Search(evaluator, one.device, one.space, one.limits);
+    }
+  };
+  // A device takes milliseconds, and each thread prepares all configurations: more than a few gain nothing.
+  const int threads = std::min(DefaultThreads(), 4);
+  std::vector<std::future<void>> others;
+  for (int i = 1; i < threads; ++i) others.push_back(std::async(std::launch::async, work));
+  work();
+  for (std::future<void>& other : others) other.get();
+}
+
 // One line for each device: the best that keeps the limits there, or which limit cannot be kept.
 int PlanSearchMany(PlanSetup& setup, const PlanFlags& flags, const std::vector<std::string>& names) {
-  const Limits limits = LimitsOf(flags);
+  std::vector<DeviceSearch> searches;
+  for (const std::string& name : names) {
+    Device device = setup.DeviceNamed(name, setup.HostConfigurations());
+    Space space = SpaceOf(setup, flags, device);
+    Limits limits = LimitsOf(flags);
+    std::optional<double>& memory = limits[LimitKind::kMemory];
+    if (memory) memory = std::min(*memory, device.usable_bytes());
+    searches.push_back({std::move(device), limits, std::move(space), std::nullopt});
+  }
+  SearchAll(setup, searches);
   Table table({"<device", "<model", "<configuration", "tok/s", "first token", "memory", "perplexity*"});
   Json list = Json::Array();
-  for (const std::string& name : names) {
-    const Device device = setup.DeviceNamed(name, setup.HostConfigurations());
-    Limits possible = limits;
-    std::optional<double>& memory = possible[LimitKind::kMemory];
-    if (memory) memory = std::min(*memory, device.usable_bytes());
-    if (possible[LimitKind::kWatts] && !device.watts && !device.chip) {
+  for (const DeviceSearch& one : searches) {
+    const std::string& name = one.device.name;
+    if (!one.answer) {
       table.Add({name, "nobody knows its watts", "", "", "", "", ""});
       continue;
     }
-    const SearchAnswer answer = Search(setup.evaluator(), device, SpaceOf(setup, flags, device), possible);
+    const SearchAnswer& answer = *one.answer;
     if (flags.json) {
-      list.Push(SearchJson(setup.models(), device, possible, answer));
+      list.Push(SearchJson(setup.models(), one.device, one.limits, answer));
       continue;
     }
     if (answer.ranked.empty()) {
@@ -240,7 +276,7 @@ int PlanSearchMany(PlanSetup& setup, const PlanFlags& flags, const std::vector<s
     const Candidate& best = answer.ranked.front();
     table.Add({name, setup.models()[best.configuration.model].name, ConfigurationText(best.configuration),
                RateText(best.figures.tok_s), HumanSeconds(best.figures.ttft_s),
-               GigabyteText(best.figures.memory_bytes), Number(best.figures.perplexity, "%.3f")});
+               GigabyteText(best.figures.memory_bytes), PerplexityText(best.figures.perplexity)});
   }
   if (flags.json) {
     list.Print();

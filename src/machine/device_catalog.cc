@@ -41,15 +41,17 @@ Device DeviceCatalog::Find(const std::string& name_or_path) const {
   }
   const std::string& path = file.empty() ? name_or_path : file;
   if (const auto known = known_.find(path); known != known_.end()) return known->second;
-  return known_.emplace(path, Read(path, file.empty() ? "" : name_or_path)).first->second;
+  return known_.emplace(path, Read(path)).first->second;
 }
 
-Device DeviceCatalog::Read(const std::string& path, const std::string& name) const {
+Device DeviceCatalog::Read(const std::string& path) const {
   std::optional<Device> device = ParseUnlessChip(ReadNamedFile(path, kMostDeviceFileBytes, "device"), path);
   if (!device) return DeviceOf(chips_.Find(path));
   std::string& as = device->published_as;
   if (as.empty()) {
-    as = name;
+    std::error_code error;
+    const auto table = std::filesystem::path(path).parent_path() / kPublishedSpeedsFile;
+    if (std::filesystem::exists(table, error)) as = device->name;
   } else if (files_.PathOf(as).empty()) {
     throw Error(ErrorCode::kUsage, StrCat(Printable(path, 200), ": published_as: no device is named '",
                                           Printable(as), "' (edgewise devices lists them)"));

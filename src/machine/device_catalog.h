@@ -11,15 +11,19 @@
 
 namespace edgewise {
 
+// The table of published speeds, in a folder of devices.
+inline constexpr const char* kPublishedSpeedsFile = "published.csv";
+
 class DeviceCatalog {
  public:
   // Folders of device files, best first. A name of a device hides a chip of the same name.
   DeviceCatalog(std::vector<std::string> folders, ChipCatalog chips)
       : files_(std::move(folders)), chips_(std::move(chips)) {}
 
-  // A device, a chip, or a file of one (*.toml), which is read once. What is found by name has that name's
-  // published rows (Device::published_as). Throws Error(kNotFound) naming the nearest, Error(kUsage) for
-  // published_as that is no name, and as ParseDevice and ChipCatalog::Find do. One thread at a time.
+  // A device, a chip, or a file of one (*.toml), which is read once. The published rows of a name belong to
+  // the file beside their table (Device::published_as), not to others of this name. Throws Error(kNotFound)
+  // naming the nearest, Error(kUsage) for published_as that is no name, and as ParseDevice and
+  // ChipCatalog::Find do. One thread at a time.
   Device Find(const std::string& name_or_path) const;
   // The file that Find would read; "" when there is none.
   std::string FileOf(const std::string& name_or_path) const;
@@ -28,7 +32,7 @@ class DeviceCatalog {
 
  private:
   [[noreturn]] void RefuseName(std::string_view name) const;
-  Device Read(const std::string& path, const std::string& name) const;
+  Device Read(const std::string& path) const;
 
   NamedFiles files_;
   ChipCatalog chips_;

@@ -23,12 +23,7 @@ DeviceCatalog Shipped() {
 }
 
 std::string Refusal(const DeviceCatalog& catalog, const std::string& name) {
-  try {
-    catalog.Find(name);
-  } catch (const Error& error) {
-    return error.message();
-  }
-  return "accepted";
+  return RefusalOf([&] { catalog.Find(name); });
 }
 
 constexpr const char* kSmall =
@@ -121,6 +116,18 @@ TEST(DeviceCatalog, AFileOfOnesOwnMayBeADeviceOrAChip) {
   EXPECT_EQ(Shipped().Find(folder / "chip.toml").chip->macs, 4u);
   WriteFile(folder / "bad.toml", "[array]\nkind = 3\n");
   EXPECT_THAT(Refusal(Shipped(), folder / "bad.toml"), HasSubstr("bad.toml:2: array.kind is 3"));
+}
+
+TEST(DeviceCatalog, PublishedRowsAreOfTheFileBesideThem) {
+  EXPECT_EQ(Shipped().Find("rpi5").published_as, "rpi5");
+  EXPECT_EQ(Shipped().Find(EDGEWISE_SOURCE_DIR "/devices/rpi5.toml").published_as, "rpi5");
+  const TempFolder folder;
+  WriteFile(folder / "rpi5.toml", kSmall);
+  WriteFile(folder / "mine.toml", StrCat("published_as = \"rpi4\"\n", kSmall));
+  WriteFile(folder / "bad.toml", StrCat("published_as = \"rpi44\"\n", kSmall));
+  EXPECT_EQ(Shipped().Find(folder / "rpi5.toml").published_as, "");
+  EXPECT_EQ(Shipped().Find(folder / "mine.toml").published_as, "rpi4");
+  EXPECT_THAT(Refusal(Shipped(), folder / "bad.toml"), HasSubstr("published_as: no device is named 'rpi44'"));
 }
 
 TEST(DeviceCatalog, ADeviceHidesAChipAndTheFirstFolderAnother) {

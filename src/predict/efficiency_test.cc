@@ -123,6 +123,9 @@ TEST(EfficiencyFor, FallsBackFromTheDeviceToItsFamilyAndKind) {
   }
   EXPECT_EQ(from(TestBoard("third"), "test", "Q4_K_M"), "6 published rows of boards x test");
   EXPECT_EQ(from(TestBoard("third"), "newer", "Q4_0"), "6 published rows of boards");
+  Device namesake = TestBoard("board");
+  namesake.published_as = "";
+  EXPECT_EQ(from(namesake, "test", "Q4_0"), "6 published rows of boards x test");
   Device plain = TestBoard("third");
   plain.int8_ops_s.reset();
   EXPECT_EQ(from(plain, "test", "Q4_0"), "6 published rows of all boards");

@@ -26,9 +26,17 @@ const Evaluator::Prepared& Evaluator::PreparedFor(const Configuration& c) {
   if (const auto known = prepared_.find(c); known != prepared_.end()) return known->second;
   const Model& model = ModelFor(c);
   const auto parameters = static_cast<double>(model.parameters());
-  const double loss = Together(LossOfWeights(model.config(), parameters, c.recipe).value,
-                               LossOfKv(model.config(), parameters, c.usage.k_type, c.usage.v_type).value);
+  const double formats = Together(LossOfWeights(model.config(), parameters, c.recipe).value,
+                                  LossOfKv(model.config(), parameters, c.usage.k_type, c.usage.v_type).value);
+  const ModelConfig& made = models_[c.model].shape.config;
+  const double loss = Together(formats, LossOfWindow(made, c.window, c.usage.positions()));
   Prepared prepared = {.figures = {}, .need = memory_(model, c.usage), .steps = StepsOf(model, c.usage)};
+  const Weight& embedding = model.weight(model.embedding());
+  prepared.streamed_bytes = static_cast<double>(model.weight_bytes());
+  if (!model.tied_output()) prepared.streamed_bytes -= static_cast<double>(embedding.bytes());
+  for (const OpClass& one : prepared.steps.decode.ops) {
+    if (one.op.kind == OpKind::kMatMul) prepared.streamed_macs += double{1} * one.op.n * one.op.k * one.count;
+  }
   prepared.figures.memory_bytes = static_cast<double>(prepared.need.total());
   prepared.figures.loss = loss;
   prepared.figures.perplexity = RelativePerplexity(parameters, loss);
@@ -46,18 +54,24 @@ Prediction Evaluator::PredictionOf(const Device& device, const Configuration& c)
 const Figures& Evaluator::WithoutTime(const Configuration& c) { return PreparedFor(c).figures; }
 
 double Evaluator::MostTokensPerSecond(const Device& device, const Configuration& c) {
-  if (device.chip || device.host_bytes_s) return std::numeric_limits<double>::infinity();
+  const Prepared& prepared = PreparedFor(c);
+  const double tokens = 1 + c.usage.draft_tokens;  // of a step at most
+  if (device.chip) {
+    const ChipDesign& chip = *device.chip;
+    const double skips = chip.zero_skip == ZeroSkip::kTwoOfFour ? 2 : 1;
+    const double macs_s = skips * static_cast<double>(PeakMacs(chip)) * chip.chips * chip.clock_hz;
+    return macs_s / prepared.streamed_macs;
+  }
+  if (device.host_bytes_s) return std::numeric_limits<double>::infinity();
   double bytes_s = device.memory_bytes_s.value;
+  if (!device.is_measured()) bytes_s *= options_(device, c.recipe).efficiency.memory_share;
   // A team's roof may be above the data sheet's, and a product above the roof: some of it was in a cache.
   for (const TeamRate& team : device.teams) {
     for (const ProductRate& rate : team.products) {
       bytes_s = std::max(bytes_s, team.read_bytes_s.value * std::max(1.0, rate.memory_share));
     }
   }
-  const Model& model = ModelFor(c);
-  double bytes = static_cast<double>(model.weight_bytes());
-  if (!model.tied_output()) bytes -= static_cast<double>(model.weight(model.embedding()).bytes());
-  return (1 + c.usage.draft_tokens) * bytes_s / bytes;
+  return tokens * bytes_s / prepared.streamed_bytes;
 }
 
 Candidate Evaluator::Evaluate(const Device& device, const Configuration& c) {

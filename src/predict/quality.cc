@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <limits>
 #include <optional>
 
 #include "base/error.h"
@@ -161,6 +162,11 @@ Loss LossOfKv(const ModelConfig& config, double parameters, DType k_type, DType 
   const auto loss = of_pair(worse, worse);
   EDGEWISE_CHECK(loss.has_value());
   return *loss;
+}
+
+double LossOfWindow(const ModelConfig& config, uint32_t window, uint32_t positions) {
+  const bool narrower = config.window == 0 || window < config.window;
+  return window != 0 && narrower && window < positions ? std::numeric_limits<double>::infinity() : 0;
 }
 
 double RelativePerplexity(double parameters, double loss) {

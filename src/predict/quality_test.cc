@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <string>
 
 #include "base/error.h"
@@ -11,6 +12,16 @@
 
 namespace edgewise {
 namespace {
+
+TEST(QualityTest, AWindowLosesNothingWhereTheModelWasMadeForItOrNothingIsLeftOut) {
+  ModelConfig config;
+  EXPECT_EQ(LossOfWindow(config, 0, 4096), 0);
+  EXPECT_EQ(LossOfWindow(config, 4096, 4096), 0);
+  EXPECT_TRUE(std::isinf(LossOfWindow(config, 1024, 4096)));
+  config.window = 1024;
+  EXPECT_EQ(LossOfWindow(config, 1024, 4096), 0);
+  EXPECT_TRUE(std::isinf(LossOfWindow(config, 512, 4096)));
+}
 
 double ParametersOf(const ModelShape& shape) {
   return static_cast<double>(Model::FromShape(shape.config, DType::kF16, shape.tied_output).parameters());

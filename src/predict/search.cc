@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <functional>
 
 #include "base/error.h"
 
@@ -11,7 +11,7 @@ namespace {
 
 // Figures that differ by less than a share are equal: by steps of it, so that equality is transitive.
 long long Grade(double figure, double share) {
-  return std::llround(std::log(std::max(figure, 1e-30)) / share);
+  return std::llround(std::log(std::clamp(figure, 1e-30, 1e30)) / share);
 }
 constexpr double kSame = 1e-3;      // far below what any prediction is worth
 constexpr double kRounding = 1e-9;  // differences that are none
@@ -24,9 +24,12 @@ int Techniques(const Configuration& c) {
 using Rank = std::array<long long, 7>;
 Rank RankOf(const Candidate& candidate) {
   const Figures& f = candidate.figures;
-  return {Grade(f.perplexity, kSame),        -static_cast<long long>(candidate.configuration.usage.positions()),
-          -Grade(f.tok_s, kSame),            -Grade(f.throughput_tok_s, kSame),
-          Grade(f.ttft_s, kSame),            Grade(f.memory_bytes, kSame),
+  return {Grade(f.perplexity, kSame),
+          -static_cast<long long>(candidate.configuration.usage.positions()),
+          -Grade(f.tok_s, kSame),
+          -Grade(f.throughput_tok_s, kSame),
+          Grade(f.ttft_s, kSame),
+          Grade(f.memory_bytes, kSame),
           Techniques(candidate.configuration)};
 }
 
@@ -59,57 +62,95 @@ Limits WithDeviceMemory(const Device& device, Limits limits) {
   return limits;
 }
 
-// Without its time: whether it can keep the limits at all.
-bool MayKeep(Evaluator& evaluator, const Device& device, const Configuration& c, const Limits& limits) {
-  const Figures figures = evaluator.WithoutTime(c);
-  for (const LimitKind kind : {LimitKind::kMemory, LimitKind::kLoss}) {
-    if (limits[kind] && Miss(figures, kind, *limits[kind]) > 1) return false;
+// By what factors a configuration misses its limits; below 1 where it keeps one.
+using Misses = std::array<double, kLimitKinds>;
+
+Misses MissesOf(const Figures& figures, const Limits& limits) {
+  Misses misses{};
+  for (size_t i = 0; i < kLimitKinds; ++i) {
+    const auto kind = static_cast<LimitKind>(i);
+    if (limits[kind]) misses[i] = Miss(figures, kind, *limits[kind]);
   }
-  const auto& tok_s = limits[LimitKind::kTokS];
-  return !tok_s || evaluator.MostTokensPerSecond(device, c) >= *tok_s;
+  return misses;
+}
+
+// What is known before its time is computed: of memory and quality all, of speed the least that is missed.
+Misses LeastMisses(Evaluator& evaluator, const Device& device, const Configuration& c, const Limits& limits) {
+  const Figures& figures = evaluator.WithoutTime(c);
+  Misses misses{};
+  for (const LimitKind kind : {LimitKind::kMemory, LimitKind::kLoss}) {
+    if (limits[kind]) misses[static_cast<size_t>(kind)] = Miss(figures, kind, *limits[kind]);
+  }
+  if (const auto& tok_s = limits[LimitKind::kTokS]) {
+    misses[static_cast<size_t>(LimitKind::kTokS)] = *tok_s / evaluator.MostTokensPerSecond(device, c);
+  }
+  return misses;
+}
+
+double Worst(const Misses& misses) { return *std::ranges::max_element(misses); }
+LimitKind WorstKind(const Misses& misses) {
+  return static_cast<LimitKind>(std::ranges::max_element(misses) - misses.begin());
+}
+
+// How far from all limits: the worst miss first, then the next; of those kept nothing counts.
+using Distance = std::array<long long, kLimitKinds>;
+Distance DistanceOf(const Misses& misses) {
+  Distance distance;
+  std::ranges::transform(misses, distance.begin(),
+                         [](double miss) { return Grade(std::max(miss, 1.0), kSame); });
+  std::ranges::sort(distance, std::greater());
+  return distance;
 }
 
 // Nothing keeps the limits: which one is to blame, and how near one gets.
-void Explain(Evaluator& evaluator, const Device& device, const std::vector<Configuration>& all,
-             const Limits& limits, SearchAnswer& answer) {
-  std::array<std::pair<std::pair<long long, Rank>, std::optional<Relaxation>>, kLimitKinds> relaxed;
-  std::optional<std::pair<long long, Rank>> nearest;  // of those that are equally near the best
-  LimitKind worst_of_nearest = LimitKind::kMemory;
-  for (const Configuration& c : all) {
-    const Candidate candidate = evaluator.Evaluate(device, c);
-    ++answer.priced;
-    double worst = 0;
-    LimitKind worst_kind = LimitKind::kMemory;
-    int missed = 0;
+class Explainer {
+ public:
+  explicit Explainer(const Limits& limits) : limits_(limits) {}
+
+  // Whether a configuration that misses its limits by so much at least may change the answer.
+  bool MayMatter(const Misses& least) const {
+    const Distance distance = DistanceOf(least);
+    if (!nearest_ || distance <= nearest_->first.first) return true;
+    const auto missed = std::ranges::count_if(least, [](double miss) { return miss > 1; });
+    if (missed != 1) return missed == 0;
+    const auto& relaxed = relaxed_[static_cast<size_t>(WorstKind(least))];
+    return !relaxed || distance <= relaxed->first.first;
+  }
+
+  void Take(const Candidate& candidate) {
+    const Misses misses = MissesOf(candidate.figures, limits_);
+    const std::pair rank = {DistanceOf(misses), RankOf(candidate)};
+    Keep(rank, candidate, nearest_);
+    if (std::ranges::count_if(misses, [](double miss) { return miss > 1; }) == 1) {
+      Keep(rank, candidate, relaxed_[static_cast<size_t>(WorstKind(misses))]);
+    }
+  }
+
+  void Answer(SearchAnswer& answer) const {
     for (size_t i = 0; i < kLimitKinds; ++i) {
+      if (!relaxed_[i]) continue;
       const auto kind = static_cast<LimitKind>(i);
-      if (!limits[kind]) continue;
-      const double miss = Miss(candidate.figures, kind, *limits[kind]);
-      missed += miss > 1;
-      if (miss > worst) {
-        worst = miss;
-        worst_kind = kind;
-      }
+      const Candidate& at = relaxed_[i]->second;
+      answer.relaxations.push_back({kind, *limits_[kind], FigureOf(at.figures, kind), at});
     }
-    const std::pair at = {Grade(worst, kSame), RankOf(candidate)};
-    if (!nearest || at < *nearest) {
-      nearest = at;
-      worst_of_nearest = worst_kind;
-      answer.nearest = candidate;
-    }
-    if (missed != 1) continue;
-    auto& [least, r] = relaxed[static_cast<size_t>(worst_kind)];
-    if (r && !(at < least)) continue;
-    least = at;
-    r = Relaxation{worst_kind, *limits[worst_kind], FigureOf(candidate.figures, worst_kind), candidate};
+    std::ranges::sort(answer.relaxations, {},
+                      [](const Relaxation& r) { return Miss(r.at.figures, r.kind, r.asked); });
+    answer.nearest = nearest_->second;
+    answer.tightest = answer.relaxations.empty() ? WorstKind(MissesOf(answer.nearest->figures, limits_))
+                                                 : answer.relaxations.front().kind;
   }
-  for (const auto& [least, r] : relaxed) {
-    if (r) answer.relaxations.push_back(*r);
+
+ private:
+  // Of those that are equally far the better.
+  using Ranked = std::optional<std::pair<std::pair<Distance, Rank>, Candidate>>;
+  static void Keep(const std::pair<Distance, Rank>& rank, const Candidate& candidate, Ranked& best) {
+    if (!best || rank < best->first) best = {rank, candidate};
   }
-  std::ranges::sort(answer.relaxations, {},
-                    [](const Relaxation& r) { return Miss(r.at.figures, r.kind, r.asked); });
-  answer.tightest = answer.relaxations.empty() ? worst_of_nearest : answer.relaxations.front().kind;
-}
+
+  const Limits& limits_;
+  Ranked nearest_;
+  std::array<Ranked, kLimitKinds> relaxed_;  // of those that miss one limit alone
+};
 
 }  // namespace
 
@@ -237,14 +278,28 @@ SearchAnswer Search(Evaluator& evaluator, const Device& device, const Space& spa
   }
   SearchAnswer answer;
   answer.configurations = all.size();
+  std::vector<Candidate> missed;
+  std::vector<std::pair<Misses, const Configuration*>> hopeless;
   for (const Configuration& c : all) {
-    if (!MayKeep(evaluator, device, c, limits)) continue;
-    const Candidate candidate = evaluator.Evaluate(device, c);
+    const Misses least = LeastMisses(evaluator, device, c, limits);
+    if (Worst(least) > 1) {
+      hopeless.emplace_back(least, &c);
+      continue;
+    }
+    Candidate candidate = evaluator.Evaluate(device, c);
     ++answer.priced;
-    if (Keeps(candidate.figures, limits)) answer.ranked.push_back(candidate);
+    (Keeps(candidate.figures, limits) ? answer.ranked : missed).push_back(std::move(candidate));
   }
   if (answer.ranked.empty()) {
-    Explain(evaluator, device, all, limits, answer);
+    Explainer explainer(limits);
+    for (const Candidate& candidate : missed) explainer.Take(candidate);
+    std::ranges::stable_sort(hopeless, {}, [](const auto& one) { return Worst(one.first); });
+    for (const auto& [least, c] : hopeless) {
+      if (!explainer.MayMatter(least)) continue;
+      explainer.Take(evaluator.Evaluate(device, *c));
+      ++answer.priced;
+    }
+    explainer.Answer(answer);
     return answer;
   }
   answer.ranked = Sorted(std::move(answer.ranked));

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -10,6 +12,7 @@
 #include "base/error.h"
 #include "machine/device_catalog.h"
 #include "predict/advice.h"
+#include "predict/battery.h"
 #include "predict/scenario.h"
 
 namespace edgewise {
@@ -134,64 +137,108 @@ std::vector<Candidate> AllOf(const std::vector<ModelChoice>& choices, const Devi
   return all;
 }
 
+// A board whose memory's rest comes over a link, and a chip: what bounds their speed is another thing.
+std::vector<Device> Devices() {
+  Device linked = Board();
+  linked.name = "linked";
+  linked.host_bytes_s = linked.memory_bytes_s;
+  return {Board(), linked, DeviceOf(ChipDesign())};
+}
+
+// Exact but for rounding: what computes a figure in another order is no better.
+constexpr double kRounding = 1e-8;
+bool AtLeastAsGood(const Figures& f, const Figures& g, double slack) {
+  return f.tok_s >= g.tok_s * (1 - slack) && f.perplexity <= g.perplexity * (1 + slack) &&
+         f.memory_bytes <= g.memory_bytes * (1 + slack) &&
+         f.joules_per_token <= g.joules_per_token * (1 + slack);
+}
+bool Beats(const Figures& f, const Figures& g) {
+  return AtLeastAsGood(f, g, 0) &&
+         (f.tok_s > g.tok_s * (1 + kRounding) || f.perplexity < g.perplexity * (1 - kRounding) ||
+          f.memory_bytes < g.memory_bytes * (1 - kRounding) ||
+          f.joules_per_token < g.joules_per_token * (1 - kRounding));
+}
+
 TEST_F(SearchTest, AgreesWithExhaustiveEnumeration) {
   const Space space = SmallSpace();
-  const std::vector<Candidate> all = AllOf(choices_, device_, space);
-  ASSERT_EQ(all.size(), Enumerate(choices_, space).size());
-  int feasible = 0;
-  for (const Limits& limits : {Of(0, 0, 0, 0), Of(2e9, 0, 0, 0), Of(0, 20, 2, 0.05), Of(3e9, 0, 5, 0.03),
-                               Of(1e9, 1, 0, 0), Of(0, 0, 10, 0)}) {
-    const SearchAnswer answer = Search(evaluator_, device_, space, limits);
-    std::set<std::string> expected, given;
-    const double memory = std::min(limits[LimitKind::kMemory].value_or(1e18), device_.usable_bytes());
-    for (const Candidate& c : all) {
-      const Figures& f = c.figures;
-      const bool keeps = f.memory_bytes <= memory && f.ttft_s <= limits[LimitKind::kTtft].value_or(1e18) &&
-                         f.tok_s >= limits[LimitKind::kTokS].value_or(0) &&
-                         f.loss <= limits[LimitKind::kLoss].value_or(9);
-      if (keeps) expected.insert(Text(c.configuration));
-    }
-    for (const Candidate& c : answer.ranked) given.insert(Text(c.configuration));
-    EXPECT_EQ(given, expected);
-    feasible += !expected.empty();
-    EXPECT_TRUE(std::ranges::is_sorted(answer.ranked, RanksBefore));
-    // Nobody beats a point of the front, and whoever is not on it is beaten by one that is.
-    for (const Candidate& c : answer.ranked) {
-      const auto beats = [&](const Candidate& other) {
-        const Figures &f = other.figures, &g = c.figures;
-        return f.tok_s >= g.tok_s && f.perplexity <= g.perplexity && f.memory_bytes <= g.memory_bytes &&
-               f.joules_per_token <= g.joules_per_token &&
-               (f.tok_s > g.tok_s || f.perplexity < g.perplexity || f.memory_bytes < g.memory_bytes ||
-                f.joules_per_token < g.joules_per_token);
-      };
-      const bool on_front = std::ranges::any_of(answer.front, [&](const Candidate& other) {
-        return Text(other.configuration) == Text(c.configuration);
-      });
-      if (on_front) {
-        EXPECT_FALSE(std::ranges::any_of(answer.ranked, beats)) << Text(c.configuration);
-      } else {
-        EXPECT_TRUE(std::ranges::any_of(answer.front, [&](const Candidate& other) {
-          return beats(other) || other.figures.tok_s == c.figures.tok_s;
-        })) << Text(c.configuration);
+  for (const Device& device : Devices()) {
+    SCOPED_TRACE(device.name);
+    const std::vector<Candidate> all = AllOf(choices_, device, space);
+    ASSERT_EQ(all.size(), Enumerate(choices_, space).size());
+    int feasible = 0;
+    for (const Limits& limits :
+         {Of(0, 0, 0, 0), Of(2e9, 0, 0, 0), Of(0, 20, 2, 0.05), Of(3e9, 0, 5, 0.03), Of(1e9, 1, 0, 0),
+          Of(0, 0, 10, 0), Of(0, 5e4, 0.001, 0.05), Of(3e9, 0, 0.005, 0.03)}) {
+      const SearchAnswer answer = Search(evaluator_, device, space, limits);
+      std::set<std::string> expected, given;
+      const double memory = std::min(limits[LimitKind::kMemory].value_or(1e18), device.usable_bytes());
+      for (const Candidate& c : all) {
+        const Figures& f = c.figures;
+        const bool keeps = f.memory_bytes <= memory && f.ttft_s <= limits[LimitKind::kTtft].value_or(1e18) &&
+                           f.tok_s >= limits[LimitKind::kTokS].value_or(0) &&
+                           f.loss <= limits[LimitKind::kLoss].value_or(9);
+        if (keeps) expected.insert(Text(c.configuration));
+      }
+      for (const Candidate& c : answer.ranked) given.insert(Text(c.configuration));
+      EXPECT_EQ(given, expected);
+      feasible += !expected.empty();
+      EXPECT_TRUE(std::ranges::is_sorted(answer.ranked, RanksBefore));
+      // Nobody beats a point of the front, and whoever is not on it has one there that is as good.
+      std::set<std::string> front;
+      for (const Candidate& c : answer.front) front.insert(Text(c.configuration));
+      for (const Candidate& c : answer.ranked) {
+        if (front.contains(Text(c.configuration))) {
+          EXPECT_TRUE(std::ranges::none_of(answer.ranked, [&](const Candidate& other) {
+            return Beats(other.figures, c.figures);
+          })) << Text(c.configuration);
+        } else {
+          EXPECT_TRUE(std::ranges::any_of(answer.front, [&](const Candidate& other) {
+            return AtLeastAsGood(other.figures, c.figures, kRounding);
+          })) << Text(c.configuration);
+        }
       }
     }
+    EXPECT_GE(feasible, 4);
   }
-  EXPECT_GE(feasible, 4);
 }
 
 TEST_F(SearchTest, TheNearestPointOfTheInfeasibleIsThatOfEnumeration) {
   Space space = SmallSpace();
-  space.models = {4};  // 13B
-  const Limits limits = Of(3.5e9, 0, 5, 0);
-  const SearchAnswer answer = Search(evaluator_, device_, space, limits);
-  ASSERT_TRUE(answer.ranked.empty());
-  double nearest = 1e18;
-  for (const Candidate& c : AllOf(choices_, device_, space)) {
-    nearest = std::min(nearest, std::max(c.figures.memory_bytes / 3.5e9, 5 / c.figures.tok_s));
+  const Limits limits = Of(8e7, 0, 5e4, 0.001);
+  for (const Device& device : Devices()) {
+    SCOPED_TRACE(device.name);
+    const SearchAnswer answer = Search(evaluator_, device, space, limits);
+    ASSERT_TRUE(answer.ranked.empty());
+    const auto misses = [&](const Figures& f) {
+      std::map<LimitKind, double> all;
+      for (const LimitKind kind : {LimitKind::kMemory, LimitKind::kTokS, LimitKind::kLoss}) {
+        all[kind] = Miss(f, kind, *limits[kind]);
+      }
+      return all;
+    };
+    double nearest = 1e18;
+    std::map<LimitKind, double> relaxed;  // of those that miss one alone
+    for (const Candidate& c : AllOf(choices_, device, space)) {
+      double worst = 0;
+      std::vector<LimitKind> missed;
+      for (const auto& [kind, miss] : misses(c.figures)) {
+        worst = std::max(worst, miss);
+        if (miss > 1) missed.push_back(kind);
+      }
+      nearest = std::min(nearest, worst);
+      if (missed.size() != 1) continue;
+      double& least = relaxed.try_emplace(missed[0], worst).first->second;
+      least = std::min(least, worst);
+    }
+    double worst = 0;
+    for (const auto& [kind, miss] : misses(answer.nearest->figures)) worst = std::max(worst, miss);
+    EXPECT_NEAR(worst, nearest, 2e-3 * nearest);  // of those within a thousandth the one that ranks first
+    ASSERT_EQ(answer.relaxations.size(), relaxed.size());
+    for (const Relaxation& r : answer.relaxations) {
+      EXPECT_NEAR(Miss(r.at.figures, r.kind, r.asked), relaxed[r.kind], 2e-3 * relaxed[r.kind]);
+    }
+    ASSERT_TRUE(answer.tightest.has_value());
   }
-  const Figures& f = answer.nearest->figures;
-  EXPECT_NEAR(std::max(f.memory_bytes / 3.5e9, 5 / f.tok_s), nearest, 1e-9);
-  ASSERT_TRUE(answer.tightest.has_value());
 }
 
 TEST_F(SearchTest, ALimitThatAloneGivesWayIsNamedWithWhatItNeeds) {
@@ -207,6 +254,33 @@ TEST_F(SearchTest, ALimitThatAloneGivesWayIsNamedWithWhatItNeeds) {
     EXPECT_TRUE(Keeps(r.at.figures, rest)) << NameOf(r.kind);
   }
   EXPECT_EQ(*answer.tightest, answer.relaxations.front().kind);
+}
+
+TEST_F(SearchTest, AWindowOfUnknownLossKeepsNoLimitOfIt) {
+  Space space = SmallSpace();
+  space.windows = {0, 128};
+  const SearchAnswer answer = Search(evaluator_, device_, space, Of(0, 0, 0, 0.5));
+  EXPECT_TRUE(
+      std::ranges::all_of(answer.ranked, [](const Candidate& c) { return c.configuration.window == 0; }));
+  const SearchAnswer any = Search(evaluator_, device_, space, Of(0, 0, 0.1, 0));
+  EXPECT_TRUE(std::ranges::any_of(any.ranked, [](const Candidate& c) {
+    return c.configuration.window == 128 && std::isinf(c.figures.loss);
+  }));
+  EXPECT_EQ(any.ranked.front().configuration.window, 0u);
+}
+
+TEST_F(SearchTest, WattsAreThoseOfTheClock) {
+  const Device slow = AtClock(device_, 0.5);
+  Limits limits;
+  limits[LimitKind::kWatts] = DvfsWatts(6, 0, 0.5);
+  EXPECT_FALSE(Search(evaluator_, slow, SmallSpace(), limits).ranked.empty());
+  EXPECT_TRUE(Search(evaluator_, device_, SmallSpace(), limits).ranked.empty());
+  const Configuration c = {.model = 1, .recipe = "Q4_0"};
+  const Figures half = evaluator_.Evaluate(slow, c).figures, full = evaluator_.Evaluate(device_, c).figures;
+  EXPECT_DOUBLE_EQ(half.watts, *limits[LimitKind::kWatts]);
+  EXPECT_DOUBLE_EQ(full.watts, 6);
+  EXPECT_DOUBLE_EQ(half.joules_per_token, half.watts / half.tok_s);
+  EXPECT_LE(half.tok_s, full.tok_s);
 }
 
 TEST_F(SearchTest, ContradictoryLimitsAreRefused) {

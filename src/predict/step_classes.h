@@ -21,7 +21,8 @@ struct OpClass {
 struct StepClasses {
   std::vector<OpClass> ops;  // all but attention
   Op attention = {};         // of a layer, the same in each; what it costs depends on the depth
-  uint32_t layers = 0, phases = 0;
+  uint32_t layers = 0;
+  uint32_t phases = 0;  // PhasesOf the step
   std::vector<Sequence> sequences;
 };
 

@@ -137,8 +137,10 @@ struct Panel32 {
 
   // Brings kColumns columns of sums up to date with `blocks` blocks of the panel.
   //   y  sums of a group's rows, kQuantPanelRows floats apart
-  template <int kColumns>
-  [[gnu::noinline]] void AddProducts(const Columns& x, uint32_t group, uint32_t blocks, float* y) const {
+  //   meanwhile(b)  is called before block b
+  template <int kColumns, typename Meanwhile>
+  [[gnu::noinline]] void AddProducts(const Columns& x, uint32_t group, uint32_t blocks, float* y,
+                                     const Meanwhile& meanwhile) const {
     constexpr bool kIsMagic = kVnni || Columns::kStart;
     Floats sum[kRowVectors][kColumns];
 #pragma GCC unroll 8
@@ -147,6 +149,7 @@ struct Panel32 {
       for (int v = 0; v < kRowVectors; ++v) sum[v][c] = LoadFloats(y + c * kQuantPanelRows + v * kLanes);
     }
     for (uint32_t b = 0; b < blocks; ++b) {
+      meanwhile(b);
       const int8_t* at[kColumns];
       const int32_t* start[kColumns];
 #pragma GCC unroll 8
@@ -180,8 +183,13 @@ struct Panel32 {
   }
 
   // AddProducts compiled for a number of columns.
+  template <typename Meanwhile>
+  void AddTile(const Columns& x, uint32_t columns, uint32_t group, uint32_t blocks, float* y,
+               const Meanwhile& meanwhile) const {
+    WithWidth(columns, [&]<int kColumns>() { AddProducts<kColumns>(x, group, blocks, y, meanwhile); });
+  }
   void AddTile(const Columns& x, uint32_t columns, uint32_t group, uint32_t blocks, float* y) const {
-    WithWidth(columns, [&]<int kColumns>() { AddProducts<kColumns>(x, group, blocks, y); });
+    AddTile(x, columns, group, blocks, y, [](uint32_t) {});
   }
 };
 

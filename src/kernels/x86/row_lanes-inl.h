@@ -48,6 +48,11 @@ class LaneRows {
     }
   }
 
+  // What Fetch of as many bytes from there on asks for first.
+  [[gnu::always_inline]] const char* Ahead(int r, uint32_t b) const {
+    return reinterpret_cast<const char*>(rows_[r] + b) + ahead_;
+  }
+
   // The same with blocks below a line: every lane's next line, in as many turns as blocks lie in a line.
   [[gnu::always_inline]] void FetchTurn(uint32_t b) const {
     constexpr uint32_t kTurns = sizeof(Block) > 32 ? 2 : 4;
