@@ -5,6 +5,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <numeric>
 #include <thread>
@@ -182,26 +183,33 @@ TEST_P(ThreadPoolTest, TheCallerSeesResultsAfterRun) {
 }
 
 // Where the kernel puts a worker beside another of the team, it leaves before it takes work: who goes to a core
-// has its own mask of CPUs again, which tells that it went.
+// has its own mask of CPUs again, which tells that it went. Others may interrupt either at any time, and who
+// waits then moves it as well: so most of the times, not each.
 TEST(ThreadPoolLoadTest, AWorkerLeavesTheCoreOfAnother) {
   const std::vector<int> cpus = CpusByCore();
   if (cpus.size() < 2) GTEST_SKIP() << "one CPU";
-  ThreadPool pool(2);
-  const PinnedHere caller(cpus[0]);
-  std::array<std::atomic<int>, 3> arrived{};
-  size_t allowed = 0;
-  pool.Run([&](Worker& worker) {
-    for (int phase = 0; phase < 3; ++phase) {
-      std::atomic<int>& came = arrived[static_cast<size_t>(phase)];
-      worker.ForChunks(2, 1, [&](uint32_t, uint32_t) {
-        for (++came; came < 2;) std::this_thread::yield();  // each has one
-        if (worker.index() == 0) return;
-        if (phase < 2) PinTo(pthread_self(), cpus[phase == 0 ? 1 : 0]);
-        if (phase == 2) allowed = CpusByCore().size();
-      });
-    }
-  });
-  EXPECT_EQ(allowed, cpus.size());
+  constexpr int kTimes = 101;
+  int left = 0;
+  for (int time = 0; time < kTimes; ++time) {
+    ThreadPool pool(2);
+    const PinnedHere caller(cpus[0]);
+    std::array<std::atomic<int>, 3> arrived{};
+    pool.Run([&](Worker& worker) {
+      for (size_t phase = 0; phase < arrived.size(); ++phase) {
+        worker.ForChunks(2, 1, [&](uint32_t, uint32_t) {
+          for (++arrived[phase]; arrived[phase] < 2;) std::this_thread::yield();  // each has one
+          if (worker.index() == 0) return;
+          if (phase < 2) PinTo(pthread_self(), cpus[phase == 0 ? 1 : 0]);
+          // It comes last, so that it does not sleep, after which it would look in any case.
+          const auto end = std::chrono::steady_clock::now() + std::chrono::microseconds(30);
+          while (std::chrono::steady_clock::now() < end) {
+          }
+          if (phase == 2) left += CpusByCore().size() == cpus.size();
+        });
+      }
+    });
+  }
+  EXPECT_GT(left, kTimes / 2);
 }
 
 // Four times as many workers as the smallest machine has cores: a team that only spins would need a
