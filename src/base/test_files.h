@@ -71,4 +71,16 @@ std::string MessageOf(ErrorCode code, F&& f) {
   return "";
 }
 
+// The message, of one line, of the Error that `f` throws; "accepted" when it does not.
+template <typename F>
+std::string RefusalOf(F&& f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.message().find('\n'), std::string::npos) << error.message();
+    return error.message();
+  }
+  return "accepted";
+}
+
 }  // namespace edgewise

@@ -97,8 +97,9 @@ void ThreadPool::Work(int index, int cpu) {
       while (!is_new(job_number_.Get())) job_number_.Sleep(seen, 0);
       Spread(index);
     }
-    if (stop_.load(std::memory_order_relaxed)) return;
     seen = job_number_.Get();
+    // After the number: with Stop() between the two it would wait for a number that nobody sets.
+    if (stop_.load(std::memory_order_relaxed)) return;
     if (!Enter()) continue;
     seat.Raise(Seat::kInside);
     seen = job_number_.Get();  // of the job that we are in

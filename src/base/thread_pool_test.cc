@@ -233,6 +233,18 @@ TEST(ThreadPoolLoadTest, ManyShortJobs) {
   EXPECT_EQ(sum, 20'000u);
 }
 
+// Ends while workers are still on their way to a job that is over.
+TEST(ThreadPoolLoadTest, ManyShortTeams) {
+  std::atomic<uint32_t> jobs{0};
+  for (uint32_t team = 0; team < 4'000; ++team) {
+    ThreadPool pool(3);
+    for (uint32_t job = 0; job <= team % 3; ++job) {
+      pool.Run([&](Worker& worker) { jobs += worker.index() == 0; });
+    }
+  }
+  EXPECT_EQ(jobs, 4'000 + 1'333 + 2 * 1'333u);
+}
+
 TEST(ThreadPoolLoadTest, PoolsComeAndGo) {
   for (int round = 0; round < 200; ++round) {
     ThreadPool pool(1 + round % 4);

@@ -256,10 +256,9 @@ std::string ChipHtml(const ChipDesign& design, const Workload& work, uint64_t to
   const auto lit = static_cast<uint32_t>(std::min<uint64_t>(
       design.rows, work.products.front().m - (FullRows(design, work.products.front().m) - design.rows)));
   const std::string noun = work.unit.find("token") == std::string::npos ? "row" : "token";
-  std::string body =
-      StrCat("<h1>", EscapeHtml(work.name), " on ", EscapeHtml(design.name), "</h1><p class=first>",
-             EscapeHtml(first), "</p><figure>", LitRowsSvg({design.rows, design.cols, lit, noun, ""}),
-             "</figure>");
+  std::string body = StrCat("<h1>", EscapeHtml(work.name), " on ", EscapeHtml(design.name),
+                            "</h1><p class=first>", EscapeHtml(first), "</p><figure>",
+                            LitRowsSvg({design.rows, design.cols, lit, noun, ""}), "</figure>");
   body += StrCat("<div class=tiles>", Tile(HumanSeconds(total.seconds), StrCat("a ", work.unit)),
                  Tile(Short(static_cast<double>(tokens) / total.seconds),
                       noun == "token" ? "tokens a second" : StrCat(work.unit, "s a second")),

@@ -70,8 +70,8 @@ BenchTable OperatorTable(const Comparison& c) {
 
 BenchTable TotalTable(std::span<const ComparedModel> models) {
   BenchTable table;
-  table.headings = {"<model",  "<type",   "<test", "threads", "predicted tok/s", "at first", "measured", "<min..max",
-                    "error %", "first %", "shares", "<bound", "<why"};
+  table.headings = {"<model",   "<type",    "<test",   "threads", "predicted tok/s", "at first", "measured",
+                    "<min..max", "error %", "first %", "shares",  "<bound",          "<why"};
   const bool energy = std::ranges::any_of(models, [](const ComparedModel& m) { return m.no_energy.empty(); });
   if (energy) table.headings.emplace_back("J/token");
   for (const ComparedModel& model : models) {
@@ -141,7 +141,7 @@ std::string PredictionText(const std::string& model, const std::vector<TestPredi
 
 std::string ComparisonText(std::span<const ComparedModel> models, bool operators) {
   std::string out = TotalTable(models).ToText();
-  out += "predicted: at first, times how much slower models that the rates were fitted on ran just before each run\n"
+  out += "predicted: at first, over how much slower models that the rates were fitted on were before each run\n"
          "first: the error of the prediction before all runs\n"
          "shares: the largest difference of an operator's share of the time, in points\n";
   if (!models.front().no_energy.empty())

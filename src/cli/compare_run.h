@@ -48,8 +48,8 @@ struct Comparison {
 
   Spread measured_s() const;  // of the runs
   double tok_s(double seconds) const;
-  // Predicted tokens a second over those measured, less 1; medians. Of what was foreseen just before each run,
-  // and of the prediction that was printed before all of them.
+  // Predicted tokens a second over those measured, less 1; medians. Of what was foreseen just before each
+  // run, and of the prediction that was printed before all of them.
   double error() const;
   double first_error() const;
   double near_bytes_s() const;  // the roof beside the median run

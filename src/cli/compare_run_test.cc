@@ -207,8 +207,8 @@ TEST(ScoreText, NeedsThreeTests) {
   EXPECT_EQ(ScoreText(std::span(&model, 1)), "");
   model.tests.push_back(Made(1, 0, 1, {2.1, 2.2, 2.4}, 10, 10));
   EXPECT_THAT(ScoreText(std::span(&model, 1)),
-              HasSubstr("decode: speed off by 10.0% (median), 25.0% (worst) in 3 tests; as first predicted 120.0% "
-                        "(median), 150.0% (worst); runs spread by 0.0% (median), 14.3% (worst)"));
+              HasSubstr("decode: speed off by 10.0% (median), 25.0% (worst) in 3 tests; as first predicted "
+                        "120.0% (median), 150.0% (worst); runs spread by 0.0% (median), 14.3% (worst)"));
 }
 
 }  // namespace

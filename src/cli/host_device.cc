@@ -276,7 +276,9 @@ Device HostDevice(const HostRequest& request) {
   const InterruptGuard interrupt;
   const Seconds start = Now();
   const bool says_so = SaysSo(missing);
-  if (says_so) std::fprintf(stderr, "measuring this machine, some seconds for each type and number of threads\n");
+  if (says_so) {
+    std::fprintf(stderr, "measuring this machine, some seconds for each type and number of threads\n");
+  }
   Progress progress("measuring this machine");
   const auto tick = [&] {
     if (interrupt.flag()) throw Error(ErrorCode::kIo, "interrupted");

@@ -124,7 +124,8 @@ std::vector<AttentionRate> FitDecode(DType type, std::span<const AttentionSample
     const double few_s = few.seconds / few.pieces, few_values = few.kv_values / few.pieces;
     const double many_s = many.seconds / many.pieces, many_values = many.kv_values / many.pieces;
     double value_s = many_values == few_values ? 0 : (many_s - few_s) / (many_values - few_values);
-    if (value_s <= 0 || value_s > many_s / many_values) value_s = many_s / many_values;  // one depth, or noise
+    const double most_s = many_s / many_values;
+    if (value_s <= 0 || value_s > most_s) value_s = most_s;  // one depth, or noise
     AttentionRate rate = {.type = type, .most_rows = few.sharing};
     rate.least_rows = rates.empty() ? 1 : rates.back().most_rows + 1;
     rate.each_s = std::max(0.0, many_s - many_values * value_s);
@@ -157,7 +158,7 @@ std::optional<Unknowns> FitChosen(std::span<const Unknowns> rows, unsigned chose
   }
   for (size_t p = 0; p < 3; ++p) {
     const double whole = a[p][p];
-    // What is left of the diagonal once the unknowns before are taken out: positive where they are independent.
+    // Once the unknowns before are taken out, what is left of the diagonal is positive if they are independent.
     for (size_t q = 0; q < p; ++q) {
       const double factor = a[p][q] / a[q][q];
       for (size_t j = q; j < 4; ++j) a[p][j] -= factor * a[q][j];

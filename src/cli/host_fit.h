@@ -22,11 +22,10 @@ struct ProductSample {
   double roof_bytes_s = 0;  // that the team read beside it, of so many bytes
   double pace = 1;          // of the arithmetic beside it, over that of the moment the rates are for
 };
-// Rates that meet the medians of the samples wherever there are some, and in between follow the straight
-// line. Both kinds of samples are needed for each number of rows, the cached ones of two lengths of sums at
-// least: they tell what an output costs besides its weights. Where reading takes longer than the arithmetic, it
-// decides the memory share; where it does not, the share of fewer rows holds, and the arithmetic is what was
-// measured with the weights in memory. Requires samples of one row.
+// Rates that meet the medians of the samples wherever there are both kinds, and in between follow the straight
+// line. The cached ones are of two lengths of sums: they tell what an output costs besides its weights. Where
+// reading takes longer than the arithmetic, it decides the memory share; where it does not, the share of fewer
+// rows holds, and the arithmetic is what was measured with the weights in memory. Requires samples of one row.
 std::vector<ProductRate> FitProducts(DType type, std::span<const ProductSample> samples);
 
 // One run of attention over caches of one type.
@@ -38,10 +37,10 @@ struct AttentionSample {
   double macs = 0;       // query heads x visible positions x head dimension
   double seconds = 0;    // at the pace of the moment the rates are for
 };
-// Of a token (decode): for each number of rows that share, what a piece and a value of the cache cost, from the
-// medians at the fewest and the most positions; between those numbers the straight line. Of prompts: one rate,
-// pieces x each + kv_values x unpack + macs x mac by least squares of the relative error of medians, none of
-// them negative.
+// Of a token (decode): for each number of rows that share, what a piece and a value of the cache cost, from
+// the medians at the fewest and the most positions; between those numbers the straight line. Of prompts: one
+// rate, pieces x each + kv_values x unpack + macs x mac by least squares of the relative error of medians,
+// none of them negative.
 std::vector<AttentionRate> FitAttention(DType type, std::span<const AttentionSample> samples);
 
 // What a whole step took beyond its operators: phases * phase_s + step_s.

@@ -175,7 +175,7 @@ TEST(FitAttention, TellsPiecesUnpackingAndMultiplying) {
   EXPECT_NEAR(rates[3].mac_s, 4e-11, 1e-15);
 }
 
-// Kernels take rows four at a time: three cost nearly as much as four, and what a value costs is no straight line.
+// Kernels take rows four at a time: three cost nearly as much as four.
 TEST(FitAttention, FollowsSteps) {
   std::vector<AttentionSample> samples;
   const std::pair<uint32_t, double> kSteps[] = {{1, 2e-10}, {3, 2.1e-10}, {4, 2.1e-10}, {8, 4e-10}};

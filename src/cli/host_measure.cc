@@ -23,6 +23,7 @@ namespace {
 constexpr uint32_t kRounds = 5;
 // A slow machine has fewer rounds, and no steps that would take longer than half of this.
 constexpr double kBudgetSeconds = 2;
+constexpr double kAttentionSeconds = 0.6;  // of each model with attention
 // Weights in memory: far more than a core's own cache, and read in some 10 ms where memory is fast.
 constexpr uint64_t kStreamBytes = 256 << 20;
 constexpr uint32_t kContext = 1024;
@@ -40,8 +41,8 @@ ModelConfig ProductConfig(uint32_t layers) {
   return config;
 }
 
-// A layer of 1.4 million weights: up to 8 bits each they stay in a core's second cache of 2 MiB. Its sums are of
-// 1024 and of 256 weights, which tells what an output costs besides them.
+// A layer of 1.4 million weights: up to 8 bits each they stay in a core's second cache of 2 MiB. Its sums are
+// of 1024 and of 256 weights, which tells what an output costs besides them.
 ModelConfig CachedConfig() {
   ModelConfig config = ProductConfig(1);
   config.width = 1024, config.ffn = 256, config.heads = 4, config.kv_heads = 1;
@@ -132,7 +133,9 @@ class Probe {
   std::vector<TokenId> tokens_;
 };
 
-bool IsWithinBudget(Seconds start) { return Now() - start < Seconds(kBudgetSeconds); }
+bool IsWithinBudget(Seconds start, double seconds = kBudgetSeconds) {
+  return Now() - start < Seconds(seconds);
+}
 
 enum class OpClass : uint8_t { kProduct, kAttention, kElement };
 inline constexpr size_t kOpClasses = 3;
@@ -367,7 +370,8 @@ std::vector<AttentionRate> HostMeasurer::Attention(DType kv_type, uint32_t threa
     Probe probe(model, threads, kv_type);
     for (uint32_t slot = 0; slot < std::size(kDepths); ++slot) probe.Fill(slot, kDepths[slot]);
     const Seconds start = Now();
-    for (uint32_t round = 0; round < 3 * kRounds && (round == 0 || IsWithinBudget(start)); ++round) {
+    for (uint32_t round = 0; round < 3 * kRounds; ++round) {
+      if (round > 1 && !IsWithinBudget(start, kAttentionSeconds)) break;
       for (uint32_t slot = 0; slot < std::size(kDepths); ++slot) {
         impl_->Flush(threads);
         const Timing timing = impl_->Paced(probe, 1, kDepths[slot], threads, peak_ops_s, slot);

@@ -35,15 +35,15 @@ struct ProbeModel {
   AnonymousMemory memory;
 };
 
-// How much slower than its rates say a machine is at the moment: shown by the models that the rates of a weight
-// type were fitted on, which are run once more.
+// How much slower than its rates say a machine is at the moment: shown by the models that the rates of a
+// weight type were fitted on, which are run once more.
 class DriftProbe {
  public:
   // Each look takes `least` or somewhat more.
   DriftProbe(const Device& device, DType type, DType kv_type, Seconds least);
   ~DriftProbe();
-  // Steps of so many rows (a batch, a prompt): what they took over what they would, with the device's rates and
-  // roof.
+  // Steps of so many rows (a batch, a prompt): what they took over what they would, with the device's rates
+  // and roof.
   double Look(uint32_t threads, uint32_t rows);
 
  private:

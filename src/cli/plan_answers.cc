@@ -35,7 +35,6 @@ std::string LimitsText(const Limits& limits) {
   return Joined(texts, ", ");
 }
 
-
 std::string FitText(const Candidate& candidate) { return candidate.resident_share < 1 ? "pages" : ""; }
 
 void AddChange(Table& table, const Candidate& now, const Advised& one) {

@@ -230,7 +230,8 @@ int Exercise1(const PlanFlags& asked) {
     const char* what;
     double vector_bits;  // as the documents have them
   };
-  const Case cases[] = {{"cortex-a76", "NEON, 4 cores", 128}, {"hexagon-698", "HVX and its matrix unit", 1024}};
+  const Case cases[] = {{"cortex-a76", "NEON, 4 cores", 128},
+                        {"hexagon-698", "HVX and its matrix unit", 1024}};
   Table table({"<", "<device", "bits", "int8 Top/s", "GB/s", "prefill tok/s", "<bound by", "decode tok/s",
                "<bound by"});
   Json list = Json::Array();
@@ -259,13 +260,14 @@ int Exercise1(const PlanFlags& asked) {
     json.Print();
     return 0;
   }
-  Write(StrCat(Bold("exercise-1"),
-               ": NEON's vectors against HVX's, for language models.\nThe documents: 128 and 1024 bits, 8 times "
-               "as wide: HVX for linear layers, NEON for control and small batches.\nRight: ",
-               Number(width, "%.0f"), " times as wide. TinyLlama in INT8 (Q8_0), at all peaks\n", table.ToText(),
-               "The width is not the gain: ", Number(prefill, "%.2gx"), " for a prompt, as four cores have ",
-               "more and faster pipes;\n", Number(decode, "%.2gx"),
-               " for a token, whose weights come through the memory of either.\n"));
+  Write(StrCat(
+      Bold("exercise-1"),
+      ": NEON's vectors against HVX's, for language models.\nThe documents: 128 and 1024 bits, 8 times "
+      "as wide: HVX for linear layers, NEON for control and small batches.\nRight: ",
+      Number(width, "%.0f"), " times as wide. TinyLlama in INT8 (Q8_0), at all peaks\n", table.ToText(),
+      "The width is not the gain: ", Number(prefill, "%.2gx"), " for a prompt, as four cores have ",
+      "more and faster pipes;\n", Number(decode, "%.2gx"),
+      " for a token, whose weights come through the memory of either.\n"));
   return 0;
 }
 
@@ -275,19 +277,28 @@ int Exercise3(const PlanFlags& flags) {
   constexpr double kMostCode = 127;
   const double code = UniformCode(kValue, kScale, kMostCode);
   const double error = UniformError(kValue, kScale, kMostCode);
-  Table table({"<the value in a block whose largest is 1.27", "becomes", "error", ""});
-  Json list = Json::Array();
-  for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {
-    std::vector<float> row(InfoOf(type).block, 0.0f), back(row.size());
+  // A value in a block whose largest is 1.27, there and back.
+  const auto rounded = [&](DType type, double value) {
+    std::vector<float> row(InfoOf(type).block, 0.0f);
     row[0] = static_cast<float>(kScale * kMostCode);
-    row[1] = static_cast<float>(kValue);
+    row[1] = static_cast<float>(value);
     std::vector<std::byte> bytes(RowBytes(type, row.size()));
     EncodeRow(type, row, bytes);
-    DecodeRow(type, bytes, back);
-    const double off = std::abs(back[1] - kValue);
-    table.Add({NameOf(type), Number(back[1], "%.4f"), Number(off, "%.4f"), PercentText(off / kValue)});
+    DecodeRow(type, bytes, row);
+    return static_cast<double>(row[1]);
+  };
+  Table table({"<in a block whose largest is 1.27", "becomes", "off by", "", "others up to"});
+  Json list = Json::Array();
+  for (const DType type : {DType::kQ8_0, DType::kQ4_0}) {
+    const double back = rounded(type, kValue), off = std::abs(back - kValue);
+    double worst = 0;
+    for (double other = 0; other < kScale * kMostCode; other += kScale / 8) {
+      worst = std::max(worst, std::abs(rounded(type, other) - other));
+    }
+    table.Add({NameOf(type), Number(back, "%.4f"), Number(off, "%.4f"), PercentText(off / kValue),
+               Number(worst, "%.3f")});
     Json json = Json::Object();
-    json.Set("type", NameOf(type)).Set("value", static_cast<double>(back[1])).Set("relative_error", off / kValue);
+    json.Set("type", NameOf(type)).Set("value", back).Set("relative_error", off / kValue);
     list.Push(std::move(json));
   }
   if (flags.json) {
@@ -297,14 +308,16 @@ int Exercise3(const PlanFlags& flags) {
     json.Print();
     return 0;
   }
-  Write(StrCat(Bold("exercise-3"),
-               ": the error of 0.157 in INT8 with a scale of 0.01.\nThe documents: 16, so 0.16; off by 0.003, "
-               "1.9%. Right: ",
-               Number(code, "%.0f"), ", so ", Number(code * kScale, "%.2f"), "; off by ", Number(error, "%.3f"),
-               ", ", PercentText(error / kValue), ".\n", table.ToText(),
-               "No value within the range is off by more than half a scale, ", Number(kScale / 2, "%.3f"),
-               "; 2.0 is beyond it: it becomes 1.27, off by ", Number(UniformError(2.0, kScale, kMostCode), "%.2f"),
-               ".\nWhat counts is what a model's predictions lose: plan --table losses.\n"));
+  Write(StrCat(
+      Bold("exercise-3"),
+      ": the error of 0.157 in INT8 with a scale of 0.01.\nThe documents: 16, so 0.16; off by 0.003, "
+      "1.9%. Right: ",
+      Number(code, "%.0f"), ", so ", Number(code * kScale, "%.2f"), "; off by ", Number(error, "%.3f"), ", ",
+      PercentText(error / kValue), ".\n", table.ToText(),
+      "One value may lie beside a code by luck: none within the range is off by more than half a scale, ",
+      Number(kScale / 2, "%.3f"),
+      "; 2.0 is beyond it: it becomes 1.27, off by ", Number(UniformError(2.0, kScale, kMostCode), "%.2f"),
+      ".\nWhat counts is what a model's predictions lose: plan --table losses.\n"));
   return 0;
 }
 
@@ -351,15 +364,16 @@ int Exercise8(const PlanFlags& asked) {
       "The documents: fixed lengths and batch, memory planned ahead, no speculation, own cores; a smaller\n"
       "model, a stored answer, a safe default when late. Right: 99.99% is ",
       Number(down, "%.2f s"), " a day. For a prompt of 64 and an answer of 16, both fixed:\n", table.ToText(),
-      "Three of four measurements keep a predicted band: it is no worst case, and no system without real-time\n"
+      "Three of four measurements keep a predicted band: it is no worst case, and no system without "
+      "real-time\n"
       "scheduling has one. Measure the tail where it will run (edgewise bench). The chip's times are its\n"
       "cycles: without other masters on its bus every step takes the same.\n"));
   return 0;
 }
 
 constexpr Exercise kExercises[] = {
-    {"exercise-1", Exercise1}, {"exercise-2", Exercise2}, {"exercise-3", Exercise3},
-    {"exercise-5", Exercise5}, {"exercise-6", Exercise6}, {"exercise-8", Exercise8},
+    {"exercise-1", Exercise1},     {"exercise-2", Exercise2}, {"exercise-3", Exercise3},
+    {"exercise-5", Exercise5},     {"exercise-6", Exercise6}, {"exercise-8", Exercise8},
     {"raspberry-pi", RaspberryPi},
 };
 

@@ -1,8 +1,8 @@
 #include "cli/plan_presets.h"
 
-#include <cmath>
-#include <functional>
-#include <vector>
+#include <algorithm>
+#include <optional>
+#include <string>
 
 #include "base/error.h"
 #include "cli/console.h"
@@ -10,10 +10,8 @@
 #include "cli/plan_exercises.h"
 #include "cli/plan_report.h"
 #include "cli/plan_setup.h"
-#include "cli/table.h"
 #include "cli/text.h"
 #include "predict/scenario.h"
-#include "quant/recipe.h"
 
 namespace edgewise {
 namespace {

@@ -225,16 +225,16 @@ std::string CommandText(const PlanView& view) {
   return text + " -p \"...\"";
 }
 
-// How far decoding is from keeping the device's arithmetic busy, at its peaks; "" for chips, measured machines
-// and files of several types, which have no one peak.
+// How far decoding is from keeping the device's arithmetic busy, at its peaks; "" for chips, measured
+// machines and files of several types, which have no one peak.
 std::string BalanceText(const PlanView& view) {
   const Recipe* recipe = FindRecipe(view.configuration.recipe);
   if (!view.efficiency || recipe == nullptr || view.parameters == 0) return "";
   const double weight_bytes =
       static_cast<double>(view.prediction.memory.need.weights) / static_cast<double>(view.parameters);
   const double batch = view.configuration.usage.batch;
-  const double ridge = RidgeBatch(ArithmeticPeak(view.device, recipe->base), view.device.memory_bytes_s.value,
-                                  weight_bytes);
+  const double ridge =
+      RidgeBatch(ArithmeticPeak(view.device, recipe->base), view.device.memory_bytes_s.value, weight_bytes);
   return StrCat("  It does ", Number(DecodeIntensity(batch, weight_bytes), "%.3g"),
                 " operations for a byte of weights; at its peaks the device balances at ",
                 Number(DecodeIntensity(ridge, weight_bytes), "%.3g"), ", with ", Number(ridge, "%.3g"),
@@ -245,19 +245,18 @@ std::string ViewText(const PlanView& view) {
   const Usage& u = view.configuration.usage;
   const Prediction& p = view.prediction;
   const uint32_t window = view.configuration.window;
-  std::string loss = std::isinf(view.figures.loss) ? StrCat("nobody measured what attention to the last ", window,
-                                                            " positions alone loses: much, in a model that was "
-                                                            "not\ntrained so")
-                     : view.figures.loss == 0
-                         ? "the number formats lose nothing"
-                         : StrCat("the number formats lose ", PercentText(view.figures.loss),
-                                  " of perplexity, as ", view.loss_from);
-  std::string text =
-      StrCat(Bold(StrCat(view.model, " (", ConfigurationText(view.configuration), ") on ", view.device.name)),
-             ": ", view.device.title, "\n", BasisText(view), "\n\nMemory\n", MemoryText(view),
-             PagingText(view), "\nSpeed (prompt of ", u.prompt, ", ", u.generate, " generated)\n",
-             SpeedText(view), "  A decoded token is spent on: ", SpentText(p.decode.total), ".\n",
-             BalanceText(view));
+  std::string loss =
+      std::isinf(view.figures.loss) ? StrCat("nobody measured what attention to the last ", window,
+                                             " positions alone loses: much, in a model that was "
+                                             "not\ntrained so")
+      : view.figures.loss == 0      ? "the number formats lose nothing"
+                                    : StrCat("the number formats lose ", PercentText(view.figures.loss),
+                                             " of perplexity, as ", view.loss_from);
+  std::string text = StrCat(
+      Bold(StrCat(view.model, " (", ConfigurationText(view.configuration), ") on ", view.device.name)), ": ",
+      view.device.title, "\n", BasisText(view), "\n\nMemory\n", MemoryText(view), PagingText(view),
+      "\nSpeed (prompt of ", u.prompt, ", ", u.generate, " generated)\n", SpeedText(view),
+      "  A decoded token is spent on: ", SpentText(p.decode.total), ".\n", BalanceText(view));
   if (u.positions() > view.made_for) {
     text +=
         StrCat("  The model was made for ", view.made_for, " positions: text beyond them will be poor.\n");

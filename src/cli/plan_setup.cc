@@ -93,26 +93,30 @@ PredictOptions PlanSetup::OptionsFor(const Device& device, std::string_view reci
     return options;
   }
   const auto value = [](const std::optional<Figure>& figure) { return figure ? figure->value : 0; };
-  const std::array<double, 6> figures = {value(device.f32_ops_s), value(device.f16_ops_s),
-                                         value(device.int8_ops_s), value(device.int4_ops_s),
-                                         value(device.watts),
-                                         device.watts ? static_cast<double>(device.watts->from) : -1};
+  const std::array<double, 6> figures = {
+      value(device.f32_ops_s),  value(device.f16_ops_s),
+      value(device.int8_ops_s), value(device.int4_ops_s),
+      value(device.watts),      device.watts ? static_cast<double>(device.watts->from) : -1};
   const auto key = std::tie(device.published_as, device.family, device.kind, figures);
-  const std::lock_guard lock(options_mutex_);
-  auto known = known_options_.find(key);
-  if (known == known_options_.end()) {
-    double watts_share = 1;
-    const Watts watts = WattsFor(device, kPublishedEngine, published_);
-    if (device.watts && watts.watts > 0) watts_share = watts.watts / device.watts->value;
-    known = known_options_.emplace(key, DeviceOptions{watts_share, {}}).first;
-  }
-  auto& [watts_share, by_recipe] = known->second;
-  if (const auto found = by_recipe.find(recipe); found != by_recipe.end()) return found->second;
   PredictOptions options;
   options.include_load = flags_.cold;
+  {
+    const std::lock_guard lock(options_mutex_);
+    auto known = known_options_.find(key);
+    if (known == known_options_.end()) {
+      double watts_share = 1;
+      const Watts watts = WattsFor(device, kPublishedEngine, published_);
+      if (device.watts && watts.watts > 0) watts_share = watts.watts / device.watts->value;
+      known = known_options_.emplace(key, DeviceOptions{watts_share, {}}).first;
+    }
+    const auto& [watts_share, by_recipe] = known->second;
+    if (const auto found = by_recipe.find(recipe); found != by_recipe.end()) return found->second;
+    options.watts_share = watts_share;
+  }
+  // Takes long, and two threads seldom ask for the same.
   options.efficiency = EfficiencyFor(device, kPublishedEngine, recipe, published_);
-  options.watts_share = watts_share;
-  return by_recipe.emplace(recipe, std::move(options)).first->second;
+  const std::lock_guard lock(options_mutex_);
+  return known_options_.find(key)->second.by_recipe.emplace(recipe, std::move(options)).first->second;
 }
 
 std::optional<Efficiency> PlanSetup::EfficiencyOn(const Device& device, std::string_view recipe) {

@@ -149,10 +149,12 @@ BenchReport Measure(const Subject& subject, const BenchPlan& plan) {
 
 // ---- this machine ----
 
-// A text for the tests of the first token, by the model's own vocabulary; a model without one has no such tests.
+// A text for the tests of the first token, by the model's own vocabulary; without one there are no such tests.
 void SetText(const Subject& subject, BenchPlan& plan) {
-  std::erase_if(plan.tests, [&](const BenchTest& test) { return test.first_token && subject.file == nullptr; });
-  if (subject.file == nullptr) return;
+  if (subject.file == nullptr) {
+    std::erase_if(plan.tests, [](const BenchTest& test) { return test.first_token; });
+    return;
+  }
   const Tokenizer& tokenizer = *subject.file->tokenizer;
   auto texts = std::make_shared<std::map<uint32_t, std::string>>();
   RandomBits bits(3);
@@ -333,7 +335,8 @@ VerbMain Add(Flags& flags) {
   flags.Add("-b,--batch-size", options->batch, "N", "prompt tokens computed together");
   flags.AddChoice("-ctk,--cache-type-k", options->k_type, kv_types, "type of the keys");
   flags.AddChoice("-ctv,--cache-type-v", options->v_type, kv_types, "type of the values");
-  flags.AddSwitch("--remeasure", options->remeasure, "measure the rates of this machine again before each model, not only its roof");
+  flags.AddSwitch("--remeasure", options->remeasure,
+                  "measure the rates of this machine again before each model, not only its roof");
   flags.AddSwitch("--ttft", options->first_token,
                   "also the time to the first token of a text of each prompt length: tokenised, prefilled, a "
                   "token chosen");

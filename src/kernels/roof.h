@@ -29,7 +29,8 @@ PeakLoop NarrowPeakLoop(Isa isa);
 // 32-bit floats, fused where the instruction set has it.
 PeakLoop FloatPeakLoop(Isa isa);
 
-// The best of two milliseconds of IntegerPeakLoop on all workers, as RoofProbe has it: 10^9 operations a second.
+// The best of two milliseconds of IntegerPeakLoop on all workers, as RoofProbe has it: 10^9 operations a
+// second.
 double IntegerPeak(ThreadPool& pool);
 
 // A reader sums all words of what it is given: `streams` (1, 2 or 4) stretches side by side, asking for

@@ -16,12 +16,7 @@ using ::testing::HasSubstr;
 ChipCatalog Shipped() { return ChipCatalog({EDGEWISE_SOURCE_DIR "/chips"}); }
 
 std::string Refusal(const ChipCatalog& catalog, const std::string& name) {
-  try {
-    catalog.Find(name);
-  } catch (const Error& error) {
-    return error.message();
-  }
-  return "accepted";
+  return RefusalOf([&] { catalog.Find(name); });
 }
 
 constexpr const char* kSmall = "[array]\nkind = \"sequential\"\n";

@@ -97,7 +97,8 @@ struct Device {
   std::string summary;  // remarks, disputes
   DeviceKind kind = DeviceKind::kCpu;
   std::string family;  // a class of devices that behave alike: "arm-cpu", "nvidia", "apple-gpu"
-  // The device whose published measurements are this one's too: itself where its file lies beside their table,
+  // The device whose published measurements are this one's too: itself where its file lies beside their
+  // table,
   // "" for a file of somebody's own that does not say so, whatever its name.
   std::string published_as;
   uint32_t cores = 0;  // 0: not said

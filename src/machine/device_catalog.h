@@ -20,9 +20,10 @@ class DeviceCatalog {
   DeviceCatalog(std::vector<std::string> folders, ChipCatalog chips)
       : files_(std::move(folders)), chips_(std::move(chips)) {}
 
-  // A device, a chip, or a file of one (*.toml), which is read once. The published rows of a name are
-  // those of the file beside their table (Device::published_as), not of others of this name. Throws Error(kNotFound) naming the nearest, Error(kUsage) for
-  // published_as that is no name, and as ParseDevice and ChipCatalog::Find do. One thread at a time.
+  // A device, a chip, or a file of one (*.toml), which is read once. The published rows of a name belong to
+  // the file beside their table (Device::published_as), not to others of this name. Throws Error(kNotFound)
+  // naming the nearest, Error(kUsage) for published_as that is no name, and as ParseDevice and
+  // ChipCatalog::Find do. One thread at a time.
   Device Find(const std::string& name_or_path) const;
   // The file that Find would read; "" when there is none.
   std::string FileOf(const std::string& name_or_path) const;

@@ -23,12 +23,7 @@ DeviceCatalog Shipped() {
 }
 
 std::string Refusal(const DeviceCatalog& catalog, const std::string& name) {
-  try {
-    catalog.Find(name);
-  } catch (const Error& error) {
-    return error.message();
-  }
-  return "accepted";
+  return RefusalOf([&] { catalog.Find(name); });
 }
 
 constexpr const char* kSmall =

@@ -14,7 +14,7 @@ namespace edgewise {
 namespace {
 
 // What a table of the file may hold.
-const std::vector<std::string> kTexts = {"title", "summary",      "kind", "family",
+const std::vector<std::string> kTexts = {"title", "summary",      "kind",    "family",
                                          "cores", "published_as", "measured"};
 const std::vector<std::string> kFigureKeys = {"value", "from", "source", "claimed", "claimed_by", "verdict"};
 const std::vector<std::string> kTeamKeys = {"threads",         "read_bytes_s", "peak_ops_s",
@@ -290,7 +290,8 @@ std::optional<Device> ParseUnlessChip(std::string_view text, const std::string& 
 
 Device ParseDevice(std::string_view text, const std::string& file) {
   if (auto device = ParseUnlessChip(text, file)) return *std::move(device);
-  throw Error(ErrorCode::kUsage, StrCat(Printable(file, 200), ": this is a chip, as it has a base or an array"));
+  throw Error(ErrorCode::kUsage,
+              StrCat(Printable(file, 200), ": this is a chip, as it has a base or an array"));
 }
 
 std::string WriteDevice(const Device& device) {

@@ -22,8 +22,8 @@ double BatteryHours(const Battery& battery, double watts);
 // proportion.
 double DvfsWatts(double load_watts, double idle_watts, double clock_share);
 
-// The device with its arithmetic at a share of the clock, which its watts follow (DvfsWatts); its memory has a
-// clock of its own.
+// The device with its arithmetic at a share of the clock, which its watts follow (DvfsWatts); its memory has
+// a clock of its own.
 Device AtClock(Device device, double clock_share);
 
 }  // namespace edgewise

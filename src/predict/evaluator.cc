@@ -26,9 +26,8 @@ const Evaluator::Prepared& Evaluator::PreparedFor(const Configuration& c) {
   if (const auto known = prepared_.find(c); known != prepared_.end()) return known->second;
   const Model& model = ModelFor(c);
   const auto parameters = static_cast<double>(model.parameters());
-  const double formats =
-      Together(LossOfWeights(model.config(), parameters, c.recipe).value,
-               LossOfKv(model.config(), parameters, c.usage.k_type, c.usage.v_type).value);
+  const double formats = Together(LossOfWeights(model.config(), parameters, c.recipe).value,
+                                  LossOfKv(model.config(), parameters, c.usage.k_type, c.usage.v_type).value);
   const ModelConfig& made = models_[c.model].shape.config;
   const double loss = Together(formats, LossOfWindow(made, c.window, c.usage.positions()));
   Prepared prepared = {.figures = {}, .need = memory_(model, c.usage), .steps = StepsOf(model, c.usage)};

@@ -44,7 +44,7 @@ struct Figures {
   double throughput_tok_s = 0;  // of all
   double watts = 0;             // 0: nobody knows
   double joules_per_token = 0;  // 0: nobody knows
-  double loss = 0;              // of perplexity, by weight and KV types; infinite where nobody knows (a window)
+  double loss = 0;              // of perplexity, by weight and KV types; infinite: nobody knows (windows)
   double perplexity = 0;        // relative: RelativePerplexity()
 };
 
@@ -75,8 +75,8 @@ class Evaluator {
 
   // The part of Evaluate that no device changes: memory and quality; the other figures are 0.
   const Figures& WithoutTime(const Configuration& configuration);
-  // No configuration decodes faster than its weights can be read at what programs reach of the memory, or on a
-  // chip multiplied at its peak; infinite where some come over a link.
+  // No configuration decodes faster than its weights can be read at what programs reach of the memory, or on
+  // a chip multiplied at its peak; infinite where some come over a link.
   double MostTokensPerSecond(const Device& device, const Configuration& configuration);
 
  private:

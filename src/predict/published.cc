@@ -277,13 +277,10 @@ const Observation& PublishedTable::Find(std::string_view id) const {
 }
 
 Efficiency PublishedTable::Remember(const std::string& key, FunctionRef<Efficiency()> make) const {
-  {
-    const std::lock_guard lock(memo_->mutex);
-    if (const auto found = memo_->known.find(key); found != memo_->known.end()) return found->second;
-  }
-  const Efficiency made = make();
+  // Held while it is made: who asks for the same meanwhile waits, which is less work than making it twice.
   const std::lock_guard lock(memo_->mutex);
-  return memo_->known.emplace(key, made).first->second;
+  if (const auto found = memo_->known.find(key); found != memo_->known.end()) return found->second;
+  return memo_->known.emplace(key, make()).first->second;
 }
 
 }  // namespace edgewise

@@ -83,7 +83,8 @@ class PublishedTable {
   const std::vector<PublishedEnergy>& energy() const { return energy_; }
   const Observation& Find(std::string_view id) const;  // requires that there is one
 
-  // What `make` gives for this key the first time it is asked for: many devices share a fit. Any thread.
+  // What `make` gives for this key the first time it is asked for: many devices share a fit. `make` must not
+  // ask here itself. Any thread.
   Efficiency Remember(const std::string& key, FunctionRef<Efficiency()> make) const;
 
  private:

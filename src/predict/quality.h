@@ -49,9 +49,10 @@ struct Loss {
 Loss LossOfWeights(const ModelConfig& config, double parameters, std::string_view recipe);
 // A pair of types that was not measured is taken for the worse of both in K and V alike.
 Loss LossOfKv(const ModelConfig& config, double parameters, DType k_type, DType v_type);
-// Attention to the last `window` positions only, where the model was made to see more. Infinite: what it loses
-// is not known, and much: a model that no longer sees its first tokens breaks down, by orders of magnitude of
-// perplexity (StreamingLLM, arXiv 2309.17453), unless it was trained so. 0 where nothing is left out.
+// Attention to the last `window` positions only, where the model was made to see more. Infinite: what it
+// loses is not known, and much: a model that no longer sees its first tokens breaks down, by orders of
+// magnitude of perplexity (StreamingLLM, arXiv 2309.17453), unless it was trained so. 0 where nothing is left
+// out.
 double LossOfWindow(const ModelConfig& config, uint32_t window, uint32_t positions);
 inline double Together(double weights, double kv) { return (1 + weights) * (1 + kv) - 1; }
 

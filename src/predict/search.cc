@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include "base/error.h"
 
@@ -23,9 +24,12 @@ int Techniques(const Configuration& c) {
 using Rank = std::array<long long, 7>;
 Rank RankOf(const Candidate& candidate) {
   const Figures& f = candidate.figures;
-  return {Grade(f.perplexity, kSame),        -static_cast<long long>(candidate.configuration.usage.positions()),
-          -Grade(f.tok_s, kSame),            -Grade(f.throughput_tok_s, kSame),
-          Grade(f.ttft_s, kSame),            Grade(f.memory_bytes, kSame),
+  return {Grade(f.perplexity, kSame),
+          -static_cast<long long>(candidate.configuration.usage.positions()),
+          -Grade(f.tok_s, kSame),
+          -Grade(f.throughput_tok_s, kSame),
+          Grade(f.ttft_s, kSame),
+          Grade(f.memory_bytes, kSame),
           Techniques(candidate.configuration)};
 }
 
@@ -88,6 +92,16 @@ LimitKind WorstKind(const Misses& misses) {
   return static_cast<LimitKind>(std::ranges::max_element(misses) - misses.begin());
 }
 
+// How far from all limits: the worst miss first, then the next; of those kept nothing counts.
+using Distance = std::array<long long, kLimitKinds>;
+Distance DistanceOf(const Misses& misses) {
+  Distance distance;
+  std::ranges::transform(misses, distance.begin(),
+                         [](double miss) { return Grade(std::max(miss, 1.0), kSame); });
+  std::ranges::sort(distance, std::greater());
+  return distance;
+}
+
 // Nothing keeps the limits: which one is to blame, and how near one gets.
 class Explainer {
  public:
@@ -95,17 +109,17 @@ class Explainer {
 
   // Whether a configuration that misses its limits by so much at least may change the answer.
   bool MayMatter(const Misses& least) const {
-    const long long worst = Grade(Worst(least), kSame);
-    if (!nearest_ || worst <= nearest_->first.first) return true;
+    const Distance distance = DistanceOf(least);
+    if (!nearest_ || distance <= nearest_->first.first) return true;
     const auto missed = std::ranges::count_if(least, [](double miss) { return miss > 1; });
     if (missed != 1) return missed == 0;
     const auto& relaxed = relaxed_[static_cast<size_t>(WorstKind(least))];
-    return !relaxed || worst <= relaxed->first.first;
+    return !relaxed || distance <= relaxed->first.first;
   }
 
   void Take(const Candidate& candidate) {
     const Misses misses = MissesOf(candidate.figures, limits_);
-    const std::pair rank = {Grade(Worst(misses), kSame), RankOf(candidate)};
+    const std::pair rank = {DistanceOf(misses), RankOf(candidate)};
     Keep(rank, candidate, nearest_);
     if (std::ranges::count_if(misses, [](double miss) { return miss > 1; }) == 1) {
       Keep(rank, candidate, relaxed_[static_cast<size_t>(WorstKind(misses))]);
@@ -127,9 +141,9 @@ class Explainer {
   }
 
  private:
-  // By what factor it misses, and of those that miss by the same the better.
-  using Ranked = std::optional<std::pair<std::pair<long long, Rank>, Candidate>>;
-  static void Keep(const std::pair<long long, Rank>& rank, const Candidate& candidate, Ranked& best) {
+  // Of those that are equally far the better.
+  using Ranked = std::optional<std::pair<std::pair<Distance, Rank>, Candidate>>;
+  static void Keep(const std::pair<Distance, Rank>& rank, const Candidate& candidate, Ranked& best) {
     if (!best || rank < best->first) best = {rank, candidate};
   }
 

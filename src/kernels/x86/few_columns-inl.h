@@ -83,19 +83,20 @@ template <typename Block>
   for (int g = 0; g < kWords32; ++g) out[g] = PickBytes(levels, out[g]);
 }
 
-// sum + the dot of kGroups words of codes with as many words of x, times `factor` when kScaled.
+// sum + the dot of kGroups words of codes with the words of x at at[0], at[1], ..., times `factor` when
+// kScaled.
 //   factor  per row: 32 bits wide for VNNI, else 16 bits twice
 //   kMaxCode  largest unsigned code: how many products AVX2 may add in 16 bits before widening
 //   kSigned   the codes are signed bytes (AVX2 only)
 template <int kGroups, int kMaxCode, bool kSigned, bool kScaled>
-[[gnu::always_inline]] inline Ints DotWords(const Ints codes[kGroups], const int8_t* x,
+[[gnu::always_inline]] inline Ints DotWords(const Ints codes[kGroups], const int8_t* const at[kGroups],
                                             [[maybe_unused]] Ints factor, Ints sum) {
 #if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
   // One chain: other columns and blocks fill its waits (two chains and their sum: 3% slower on AVX-512).
   Ints dot = kScaled ? ZeroInts() : sum;
 #pragma GCC unroll 8
   for (int g = 0; g < kGroups; ++g) {
-    dot = DotStep(dot, codes[g], Broadcast(x + kCodesPerWord * g));
+    dot = DotStep(dot, codes[g], Broadcast(at[g]));
   }
   return kScaled ? Add(sum, Mul(dot, factor)) : dot;
 #else
@@ -107,7 +108,7 @@ template <int kGroups, int kMaxCode, bool kSigned, bool kScaled>
     Ints pairs{};
 #pragma GCC unroll 8
     for (int g = g0; g < g0 + kStep; ++g) {
-      const Ints four = Broadcast(x + kCodesPerWord * g);
+      const Ints four = Broadcast(at[g]);
       const Ints p = kSigned ? _mm256_maddubs_epi16(_mm256_abs_epi8(codes[g]),
                                                     _mm256_sign_epi8(four, codes[g]))
                              : _mm256_maddubs_epi16(codes[g], four);
@@ -117,6 +118,15 @@ template <int kGroups, int kMaxCode, bool kSigned, bool kScaled>
   }
   return sum;
 #endif
+}
+// The same of words of x that follow one another.
+template <int kGroups, int kMaxCode, bool kSigned, bool kScaled>
+[[gnu::always_inline]] inline Ints DotWords(const Ints codes[kGroups], const int8_t* x, Ints factor,
+                                            Ints sum) {
+  const int8_t* at[kGroups];
+#pragma GCC unroll 8
+  for (int g = 0; g < kGroups; ++g) at[g] = x + kCodesPerWord * g;
+  return DotWords<kGroups, kMaxCode, kSigned, kScaled>(codes, at, factor, sum);
 }
 
 // One column (kOne) keeps its sums in registers; of several, up to kFewColumns, they lie in L1.

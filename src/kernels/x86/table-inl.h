@@ -8,6 +8,7 @@
 #include "kernels/row_ops-inl.h"
 #include "kernels/x86/few_columns_k-inl.h"
 #include "kernels/x86/few_columns_panel-inl.h"
+#include "kernels/x86/one_column-inl.h"
 #include "kernels/x86/paired_panel-inl.h"
 
 namespace edgewise::kernels {
@@ -20,7 +21,9 @@ constexpr const char* kFewPanelHow = "16 rows transposed to a panel, tiles of 16
 template <typename T>
 MatMulKernel Kernel32(MatMulShape shape) {
   switch (shape) {
-    case MatMulShape::kOne: return {FewColumns32<T, true>, kFewHow};
+    case MatMulShape::kOne:
+      if constexpr (kSplitPairs<T>) return {OneColumnPairs<T>, kFewHow};
+      return {FewColumns32<T, true>, kFewHow};
     case MatMulShape::kFew:
       if constexpr (kFewByPanel<T>) return {FewColumnsPanel<T>, kFewPanelHow};
       return {FewColumns32<T, false>, kFewHow};
