@@ -2,7 +2,7 @@
 // rows as in few_columns-inl.h and the arithmetic is the same, but eight blocks are fetched at a time: whole
 // words, nine for a pair of blocks,
 //   [d q q] [q q q q] [q q q q] [q q q q] [q q d'] [q' q' q' q'] ...
-// so scales are transposed together with the codes and cost 3 instructions a block, not 18, and pointers are
+// so scales are transposed with the codes and cost 4 more vector instructions a block, not 18; pointers are
 // loaded once for 144 bytes of a row.
 //
 // Nanoseconds for 16 rows and a block from cache, in a fast and in a slow minute of a shared core, before
