@@ -148,10 +148,10 @@ void ThreadPool::Finish(uint32_t phase, uint32_t done, uint32_t total) {
 void ThreadPool::WaitForPhase(int index, uint32_t phase) {
   WaitUntil(phase_, index, Seat::kWorking,
             [&](uint32_t running) { return static_cast<int32_t>(running - phase) >= 0; });
-  // The kernel may have brought it to the core of another that slept for a moment. Two of the team would share
-  // that core, at a tick's pace, and leave the other to a neighbour: a busy process pinned to one of two cores
-  // had 65% of it beside prefill and 55% beside decode, and has 48 and 47% since this looks. Prefill beside it
-  // went from 206 to 243 tokens/s; decode, near its bound by memory, stayed.
+  // The kernel may have brought it to the core of another that slept for a moment. Two of the team would
+  // share that core, at a tick's pace, and leave the other to a neighbour: a busy process pinned to one of
+  // two cores had 65% of it beside prefill and 55% beside decode, and has 48 and 47% since this looks.
+  // Prefill beside it went from 206 to 243 tokens/s; decode, near its bound by memory, stayed.
   if (sched_getcpu() != seats_[static_cast<size_t>(index)].cpu()) Spread(index);
 }
 
@@ -171,10 +171,11 @@ void ThreadPool::Spread(int index) {
   }
 }
 
-// Tried beside one busy process pinned to one of two cores, and within the noise: to poll for a millisecond as
-// long as those it waits for run, so that no sleep hands the core to the neighbour (prefill 250 tokens/s instead
-// of 243, decode 29.9 instead of 29.0); to ask the scheduler for slices of 0.1 ms instead of 1.4, which lets a
-// sleeper in at once (decode 29.6 and 30.9 instead of 29.2 and 30.8, prefill 130 and 173 instead of 202 and 226).
+// Tried beside one busy process pinned to one of two cores, and within the noise: to poll for a millisecond
+// as long as those it waits for run, so that no sleep hands the core to the neighbour (prefill 250 tokens/s
+// instead of 243, decode 29.9 instead of 29.0); to ask the scheduler for slices of 0.1 ms instead of 1.4,
+// which lets a sleeper in at once (decode 29.6 and 30.9 instead of 29.2 and 30.8, prefill 130 and 173 instead
+// of 202 and 226).
 template <typename Over>
 void ThreadPool::WaitUntil(WaitWord& word, int index, Seat::Hold hold, Over&& over) {
   if (word.Poll(over)) return;

@@ -182,9 +182,9 @@ TEST_P(ThreadPoolTest, TheCallerSeesResultsAfterRun) {
   }
 }
 
-// Where the kernel puts a worker beside another of the team, it leaves before it takes work: who goes to a core
-// has its own mask of CPUs again, which tells that it went. Others may interrupt either at any time, and who
-// waits then moves it as well: so most of the times, not each.
+// Where the kernel puts a worker beside another of the team, it leaves before it takes work: who goes to a
+// core has its own mask of CPUs again, which tells that it went. Others may interrupt either at any time, and
+// who waits then moves it as well: so most of the times, not each.
 TEST(ThreadPoolLoadTest, AWorkerLeavesTheCoreOfAnother) {
   const std::vector<int> cpus = CpusByCore();
   if (cpus.size() < 2) GTEST_SKIP() << "one CPU";
