@@ -224,6 +224,16 @@ bool IsTable(std::string_view name) {
   return std::ranges::any_of(kFields, [&](const Field& field) { return field.table == name; });
 }
 
+// A text as CheckDevice wants them: it is shown as it is, and what is written reads back.
+std::string LineAt(const std::string& file, const toml::table& root, const char* key) {
+  const std::string text = TextAt(file, root, key);
+  if (!std::ranges::all_of(text, [](char c) { return c >= 0x20 && c <= 0x7e; })) {
+    FailAt(file, root.get(key),
+           StrCat(key, " has a character that is not printable ASCII: one line without such"));
+  }
+  return text;
+}
+
 }  // namespace
 
 std::vector<std::string> ChipFields() {
@@ -268,8 +278,8 @@ ChipDesign ParseChip(std::string_view text, const std::string& file,
     FailAt(file, nullptr, "it has neither a base nor array.kind: which chip is it?");
   }
   design.name = std::filesystem::path(file).stem().string();
-  if (const std::string summary = TextAt(file, root, "summary"); !summary.empty()) design.summary = summary;
-  if (const std::string source = TextAt(file, root, "source"); !source.empty()) design.source = source;
+  if (const std::string summary = LineAt(file, root, "summary"); !summary.empty()) design.summary = summary;
+  if (const std::string source = LineAt(file, root, "source"); !source.empty()) design.source = source;
   for (const auto& [key, node] : root) {
     if (node.is_table()) ReadTable(file, std::string(key.str()), *node.as_table(), design);
   }

@@ -61,7 +61,7 @@ TEST(ChipFile, WithoutASummaryOfItsOwnADerivedChipSaysSo) {
 TEST(ChipFile, WritingAndReadingGiveTheSameDesign) {
   ChipDesign d = kBase("small");
   d.name = "mine";
-  d.summary = "quotes \" and \\ and\nlines";
+  d.summary = "quotes \" and \\ and '";
   d.kind = ArrayKind::kWeightStationary;
   d.host = HostInterface::kDma;
   d.accumulate = d.double_buffer = true;
@@ -141,6 +141,13 @@ TEST(ChipFile, ErrorsNameFileLineKeyAndReason) {
 TEST(ChipFile, HostileTextIsShownPrintable) {
   EXPECT_THAT(Refusal("base = \"small\"\n\"\\u001b[31m\\n\" = 1"),
               AllOf(StartsWith("chips/mine.toml:2: unknown key '?[31m?'"), Not(HasSubstr("\x1b"))));
+}
+
+TEST(ChipFile, TextsArePrintableLines) {
+  for (const char* text : {"\\u001b[31m", "a\\nb", "# \\uFFFF"}) {
+    EXPECT_EQ(Refusal(StrCat("base = \"small\"\nsource = \"", text, "\"")),
+              "chips/mine.toml:2: source has a character that is not printable ASCII: one line without such");
+  }
 }
 
 TEST(ChipFile, OnlyCommentsHoldCharactersBeyondAscii) {
